@@ -1,0 +1,1 @@
+"""The technician's side: a courier between terminal, host and release desk."""

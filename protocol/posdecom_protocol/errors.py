@@ -1,0 +1,52 @@
+"""Whose fault it is. Every error that this package raises is one of these.
+
+    PosdecomError
+    ├── LocalError            we used a module against its contract (a bug on this side)
+    ├── RemoteError           the other end of the line broke the protocol
+    │   ├── FrameError        bytes on the wire
+    │   ├── ChannelError      TLS, or the peer's identity
+    │   └── MessageError      a message that is malformed, unknown or out of place
+    ├── DocumentError         a signed document is malformed, forged or not applicable
+    └── HostError             the acquirer's ISO 8583 host broke its protocol
+
+No message of any of them holds a key, a card number or payload: only names, lengths, bounds and units.
+"""
+
+from __future__ import annotations
+
+
+class PosdecomError(Exception):
+    """Abstract root: never raised itself."""
+
+
+class LocalError(PosdecomError):
+    """This side called something that its contract forbids."""
+
+
+class RemoteError(PosdecomError):
+    """The peer on the line sent what it may not send."""
+
+
+class FrameError(RemoteError):
+    """A frame whose declared shape is impossible (checks that fail are noise, not errors)."""
+
+
+class ChannelError(RemoteError):
+    """The TLS session failed or the peer is not who it must be; the session is over."""
+
+
+class MessageError(RemoteError):
+    """A message that is malformed, of unknown type, over a limit or out of place."""
+
+
+class DocumentError(PosdecomError):
+    """A document that cannot be accepted. ``where`` names the field or the check, never its content."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
+        self.where = where
+        self.reason = reason
+
+
+class HostError(PosdecomError):
+    """The host's bytes are no ISO 8583 answer that this dialect knows."""

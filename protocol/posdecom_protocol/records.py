@@ -1,0 +1,175 @@
+"""Items: what a frozen terminal hands over, one after the other, under one hash chain.
+
+An item is a ready-to-send ISO 8583 message with the little about it that may be read in the clear. Items are
+numbered from 1 over the whole seal; the seal closes the chain ``h_i = SHA-256(h_{i-1} | seq (4, big-endian) |
+item)``, ``h_0 = SHA-256("posdecom/items/1")``. The agent moves item bytes as they are: it never builds one.
+
+Layout (big-endian): kind 1, context 1, summary length 1 (0 or 41), summary, message length 2, message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import construct
+
+from .errors import MessageError
+from .limits import ITEM_BYTES_MAX
+from .money import CardGroup, TransactionClass
+
+
+class ItemKind(IntEnum):
+    """The part that a message plays in the conversation with the host."""
+
+    REVERSAL = 1
+    """0400 for an authorisation whose outcome is unknown."""
+    ADVICE = 2
+    """0220 for what was approved offline."""
+    TOTALS = 3
+    """0500 of one context."""
+    UPLOAD = 4
+    """0320 for one transaction, sent when the totals do not balance."""
+    END_BALANCED = 5
+    END_UNBALANCED = 6
+    SIGN_OFF = 7
+    """0820 of one context."""
+    PREAUTH_VOID = 8
+    """0400 that releases an open pre-authorisation, where the order says so."""
+    REFUND = 9
+    """0220 that gives back what was sold after the cut-off, where the order says so."""
+    CLOSE = 10
+    """0500/960000, the edc dialect's close after uploads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What may be shown of one transaction. At most the first six and last four digits of the card."""
+
+    record: int
+    """Number of the transaction in the terminal, 1 to 2**32-1; its messages share it."""
+    transaction_class: TransactionClass
+    group: CardGroup
+    stan: int
+    """STAN of the transaction itself, 1 to 999999."""
+    rrn: str
+    """Retrieval reference number, 12 characters; blanks where there was no online answer."""
+    amount: int
+    """Minor units, 0 to 999,999,999,999."""
+    currency: int
+    """ISO 4217 numeric."""
+    local_time: str
+    """YYMMDDhhmmss by the terminal's clock."""
+    first6: str
+    last4: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    kind: ItemKind
+    context: int
+    """Index of the context in the seal, 0 to 63."""
+    summary: Summary | None
+    """Absent where the message concerns a batch and not one transaction."""
+    message: bytes
+    """The ISO 8583 message without length prefix: TPDU, header, MTI, bitmap, fields."""
+
+
+_SUMMARY = construct.Struct(
+    "record" / construct.Int32ub,
+    "transaction_class" / construct.Int8ub,
+    "group" / construct.Int8ub,
+    "stan" / construct.Int24ub,
+    "rrn" / construct.Bytes(12),
+    "amount" / construct.BytesInteger(6),
+    "currency" / construct.Int16ub,
+    "local_time" / construct.Bytes(6),
+    "first6" / construct.Bytes(3),
+    "last4" / construct.Bytes(2),
+)
+_ITEM = construct.Struct(
+    "kind" / construct.Int8ub,
+    "context" / construct.Int8ub,
+    "summary" / construct.Prefixed(construct.Int8ub, construct.Optional(_SUMMARY)),
+    "message" / construct.Prefixed(construct.Int16ub, construct.GreedyBytes),
+)
+
+CHAIN_START: Final = hashlib.sha256(b"posdecom/items/1").digest()
+
+
+def encode_item(item: Item) -> bytes:
+    """The item as it is stored, hashed and sent; at most `ITEM_BYTES_MAX` bytes."""
+    summary = None if item.summary is None else _summary_fields(item.summary)
+    data: bytes = _ITEM.build(
+        {"kind": item.kind, "context": item.context, "summary": summary, "message": item.message}
+    )
+    if len(data) > ITEM_BYTES_MAX:
+        raise ValueError(f"item of {len(data)} bytes; at most {ITEM_BYTES_MAX}")
+    return data
+
+
+def decode_item(data: bytes) -> Item:
+    """Inverse of `encode_item`; `MessageError` unless re-encoding gives the same bytes."""
+    if len(data) > ITEM_BYTES_MAX:
+        raise MessageError(f"item of {len(data)} bytes; at most {ITEM_BYTES_MAX}")
+    try:
+        fields = _ITEM.parse(data)
+        summary = None if fields.summary is None else _summary_from(fields.summary)
+        item = Item(ItemKind(fields.kind), fields.context, summary, bytes(fields.message))
+        canonical = encode_item(item)
+    except (construct.ConstructError, ValueError) as error:
+        raise MessageError("item is malformed") from error
+    if canonical != data:
+        raise MessageError("item is not in its one encoding")
+    return item
+
+
+def chain(head: bytes, sequence: int, item: bytes) -> bytes:
+    """The chain's next value (32 bytes) after ``item`` with number ``sequence``."""
+    return hashlib.sha256(head + sequence.to_bytes(4, "big") + item).digest()
+
+
+def chain_head(items: Iterable[bytes]) -> bytes:
+    """The chain over ``items`` numbered from 1 (32 bytes)."""
+    head = CHAIN_START
+    for sequence, item in enumerate(items, 1):
+        head = chain(head, sequence, item)
+    return head
+
+
+def _summary_fields(summary: Summary) -> dict[str, Any]:
+    if len(summary.rrn) != 12:
+        raise ValueError("rrn has 12 characters")
+    return {
+        "record": summary.record,
+        "transaction_class": summary.transaction_class,
+        "group": summary.group,
+        "stan": summary.stan,
+        "rrn": summary.rrn.encode("ascii"),
+        "amount": summary.amount,
+        "currency": summary.currency,
+        "local_time": bytes.fromhex(summary.local_time),
+        "first6": bytes.fromhex(summary.first6),
+        "last4": bytes.fromhex(summary.last4),
+    }
+
+
+def _summary_from(fields: Any) -> Summary:
+    digits = [bytes(fields[name]).hex() for name in ("local_time", "first6", "last4")]
+    if not all(text.isdigit() for text in digits):
+        raise ValueError("BCD with a digit above nine")
+    return Summary(
+        record=fields.record,
+        transaction_class=TransactionClass(fields.transaction_class),
+        group=CardGroup(fields.group),
+        stan=fields.stan,
+        rrn=bytes(fields.rrn).decode("ascii"),
+        amount=fields.amount,
+        currency=fields.currency,
+        local_time=digits[0],
+        first6=digits[1],
+        last4=digits[2],
+    )
