@@ -4,7 +4,7 @@ An item is a ready-to-send ISO 8583 message with the little about it that may be
 numbered from 1 over the whole seal; the seal closes the chain ``h_i = SHA-256(h_{i-1} | seq (4, big-endian) |
 item)``, ``h_0 = SHA-256("posdecom/items/1")``. The agent moves item bytes as they are: it never builds one.
 
-Layout (big-endian): kind 1, context 1, summary length 1 (0 or 41), summary, message length 2, message.
+Layout (big-endian): kind 1, context 1, summary length 1 (0 or 40), summary, message length 2, message.
 """
 
 from __future__ import annotations
