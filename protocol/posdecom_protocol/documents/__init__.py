@@ -1,0 +1,120 @@
+"""The signed documents: one module each, and here what is common to all of them.
+
+`TYPES` is the table that crosses each document with the roles that may sign it. `issue` makes one, `open_document`
+reads one; both go through the same schema. Reading judges shape, bounds and ``typ``; `authenticate` judges who signed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from .. import cbor, cose
+from ..certificates import Anchors, Role, Signer
+from ..errors import DocumentError
+from ..limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX
+from ..schema import Record
+from .cancellation import CANCELLATION, Cancellation
+from .certificate import CERTIFICATE, Certificate
+from .closure import CLOSURE, Closure
+from .evidence import EVIDENCE, Evidence
+from .order import ORDER, Order
+from .receipt import RECEIPT, Receipt
+from .seal import SEAL, Seal
+
+Document: TypeAlias = Order | Seal | Receipt | Evidence | Certificate | Closure | Cancellation
+D = TypeVar("D", Order, Seal, Receipt, Evidence, Certificate, Closure, Cancellation)
+
+
+class DocumentType(StrEnum):
+    """The ``typ`` of each document (RFC 9596): a media type."""
+
+    ORDER = "application/vnd.posdecom.order+cose"
+    SEAL = "application/vnd.posdecom.seal+cose"
+    RECEIPT = "application/vnd.posdecom.receipt+cose"
+    EVIDENCE = "application/vnd.posdecom.evidence+cose"
+    CERTIFICATE = "application/vnd.posdecom.certificate+cose"
+    CLOSURE = "application/vnd.posdecom.closure+cose"
+    CANCELLATION = "application/vnd.posdecom.cancellation+cose"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one type of document looks and who may sign it."""
+
+    typ: DocumentType
+    record: Record[Any]
+    roles: tuple[Role, ...]
+    """The first is the ordinary signer's; another may only add a second signature."""
+    bytes_max: int = DOCUMENT_BYTES_MAX
+
+
+SHAPES: Final[dict[type[Any], Shape]] = {
+    Order: Shape(DocumentType.ORDER, ORDER, (Role.ORDER,)),
+    Seal: Shape(DocumentType.SEAL, SEAL, (Role.TERMINAL,)),
+    Receipt: Shape(DocumentType.RECEIPT, RECEIPT, (Role.RELEASE, Role.APPROVER)),
+    Evidence: Shape(DocumentType.EVIDENCE, EVIDENCE, (Role.TERMINAL,)),
+    Certificate: Shape(
+        DocumentType.CERTIFICATE, CERTIFICATE, (Role.TECHNICIAN,), CERTIFICATE_DOCUMENT_BYTES_MAX
+    ),
+    Closure: Shape(DocumentType.CLOSURE, CLOSURE, (Role.RELEASE,)),
+    Cancellation: Shape(DocumentType.CANCELLATION, CANCELLATION, (Role.ORDER,)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signed(Generic[D]):
+    """A document with the exact bytes that its signature covers."""
+
+    data: bytes
+    sign1: cose.Sign1
+    body: D
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over all bytes: how the next document names this one."""
+        return cose.digest(self.data)
+
+
+def issue(body: D, key: cose.SigningKey) -> bytes:
+    """Sign ``body``; the result reads back as equal, or `DocumentError` says which field is out of bounds."""
+    shape = SHAPES[type(body)]
+    payload = cbor.encode(shape.record.pack(body))
+    data = cose.sign(payload, shape.typ, key)
+    open_document(data, type(body))
+    return data
+
+
+def open_document(data: bytes, kind: type[D]) -> Signed[D]:
+    """Read a document of the type ``kind``; its signature is not judged here. `DocumentError` for anything else."""
+    shape = SHAPES[kind]
+    sign1 = cose.parse(data, shape.bytes_max)
+    if sign1.typ != shape.typ:
+        raise DocumentError("typ", f"is not that of {_article(kind)}")
+    payload = cbor.decode(sign1.payload, kind.__name__.lower())
+    return Signed(data, sign1, shape.record.unpack(payload, kind.__name__.lower()))
+
+
+def open_any(data: bytes) -> Signed[Any]:
+    """Read a document of whichever type its ``typ`` names."""
+    typ = cose.parse(data, CERTIFICATE_DOCUMENT_BYTES_MAX).typ
+    for kind, shape in SHAPES.items():
+        if shape.typ == typ:
+            return open_document(data, kind)
+    raise DocumentError("typ", "names no document of this kind")
+
+
+def authenticate(
+    document: Signed[Any], anchors: Anchors, at: float | None, role: Role | None = None
+) -> Signer:
+    """Who signed ``document``, in ``role`` (by default the ordinary signer's), under ``anchors``, at time ``at``."""
+    roles = SHAPES[type(document.body)].roles
+    if role is not None and role not in roles:
+        raise DocumentError("role", f"{role} never signs {_article(type(document.body))}")
+    return cose.verify(document.sign1, anchors, role or roles[0], at)
+
+
+def _article(kind: type[Any]) -> str:
+    name = kind.__name__.lower()
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
