@@ -6,11 +6,11 @@ live under ``ROLE_ARC``, an arc made from a UUID (ITU-T X.667: 2.25.<uuid as int
 registration.
 
 Pure functions over DER. Ed25519 (RFC 8410) only, everywhere in a chain; there is nothing to negotiate.
-``cryptography``'s own path validation cannot be used: it follows the web's profile, which knows no Ed25519 and
+``cryptography`` validates paths by the web's profile only, which knows no Ed25519 and
 none of our roles. Here the chain comes in its order, so that validation is one walk and no search.
 
 **Time** is the caller's. ``at`` is one instant at which every certificate of the path, the anchor's included,
-must be valid, both ends counted (section 4.1.2.5; the "shell model"). Whoever checks an old signature passes the
+must be valid, both ends counted (4.1.2.5; the "shell model"). Whoever checks an old signature passes the
 attested time of signing, not today; ``None`` judges no dates, for a terminal without a plausible clock.
 
 Not here: revocation (technicians' certificates live 24 hours; the acquirer's desk revokes devices), names as
@@ -192,7 +192,7 @@ def _signer(leaf: _Link, role: Role, issuer_id: bytes) -> Signer:
     )
 
 
-# --- checks --------------------------------------------------------------------------------------------------
+# --- checks --------------------------------------------------------------------------------------
 
 
 def _anchor_of(top: _Link, anchors: Anchors) -> _Link:
@@ -241,7 +241,7 @@ def _check_role_and_time(link: _Link, role: Role, at: float | None) -> None:
         raise DocumentError(_CHAIN, "a certificate has expired")
 
 
-# --- reading -------------------------------------------------------------------------------------------------
+# --- reading -------------------------------------------------------------------------------------
 
 
 def _parse(der: bytes) -> _Link:
