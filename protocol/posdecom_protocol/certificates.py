@@ -163,10 +163,11 @@ def validate(chain: Sequence[bytes], anchors: Anchors, role: Role, at: float | N
     if not 1 <= len(chain) <= CERTIFICATES_PER_CHAIN_MAX:
         raise DocumentError(_CHAIN, f"{len(chain)} certificates, not 1 to {CERTIFICATES_PER_CHAIN_MAX}")
     path = [_parse(der) for der in chain]
-    path.append(_anchor_of(path[-1], anchors))
     for position, (link, issuer) in enumerate(pairwise(path)):
         if not _issued(link, issuer):
             raise DocumentError(_CHAIN, f"certificate {position} is not signed by the next")
+    path.append(_anchor_of(path[-1], anchors))
+    for position, issuer in enumerate(path[1:]):
         _check_ca(issuer, below=position, where=_CHAIN)
     _check_leaf(path[0])
     for link in path:
