@@ -2,8 +2,8 @@
 
 `IsoMessage` is the value, `IsoMessage.encode` and `decode` are the two directions; packing is left to
 ``pyiso8583`` with the table below. No field carries a clear card number: account data travel encrypted in
-field 57, under the key that the KSN inside it names; field 53 holds the KSN of the message's own MAC, field 64 the
-MAC (`seal`, `mac_input`).
+field 57, under the key that the KSN inside it names; field 53 holds the KSN of the message's own MAC, field 64
+that MAC (`seal`, `mac_input`).
 
 What this module does not know: keys, MAC algorithms, which message follows which, and what a code means.
 
