@@ -2,11 +2,13 @@
 
     PosdecomError
     ├── LocalError            we used a module against its contract (a bug on this side)
+    │   └── ExhaustedError    a DUKPT key set has no key left: load a new initial key
     ├── RemoteError           the other end of the line broke the protocol
     │   ├── FrameError        bytes on the wire
     │   ├── ChannelError      TLS, or the peer's identity
     │   └── MessageError      a message that is malformed, unknown or out of place
     ├── DocumentError         a signed document is malformed, forged or not applicable
+    ├── KeyMaterialError      a KSN, key block or cryptogram is malformed or forged
     └── HostError             the acquirer's ISO 8583 host broke its protocol
 
 No message of any of them holds a key, a card number or payload: only names, lengths, bounds and units.
@@ -21,6 +23,10 @@ class PosdecomError(Exception):
 
 class LocalError(PosdecomError):
     """This side called something that its contract forbids."""
+
+
+class ExhaustedError(LocalError):
+    """Every legal counter of a DUKPT key set is spent."""
 
 
 class RemoteError(PosdecomError):
@@ -46,6 +52,10 @@ class DocumentError(PosdecomError):
         super().__init__(f"{where}: {reason}")
         self.where = where
         self.reason = reason
+
+
+class KeyMaterialError(PosdecomError):
+    """A KSN, key block or cryptogram that cannot be accepted: says what is wrong, not with which bytes."""
 
 
 class HostError(PosdecomError):
