@@ -175,6 +175,21 @@ def validate(chain: Sequence[bytes], anchors: Anchors, role: Role, at: float | N
     return _signer(path[0], role, issuer_id=path[-1].spki_sha256)
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a certificate says of itself, before anybody judged its chain."""
+
+    public_key: bytes
+    """Ed25519, 32 bytes."""
+    roles: tuple[Role, ...]
+
+
+def claims(certificate_der: bytes) -> Claims:
+    """Key and roles of one certificate, unjudged. Raises DocumentError where it is none of ours in shape."""
+    link = _parse(certificate_der)
+    return Claims(link.public_key, tuple(role for role, oid in ROLE_OIDS.items() if oid in link.purposes))
+
+
 def key_id(certificate_der: bytes) -> bytes:
     """First 8 bytes of SHA-256 over the certificate's SubjectPublicKeyInfo. Raises DocumentError."""
     return _parse(certificate_der).spki_sha256[:KEY_ID_BYTES]
