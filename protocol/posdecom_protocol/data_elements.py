@@ -1,0 +1,194 @@
+"""What is inside the composite fields 48, 57, 60 and 61: values and their digits, both directions.
+
+Both ends and the acquirer use these; which message carries which is their business. Everything is integers; a text
+that is not exactly its layout is a `MessageError`, a value that does not fit is a `LocalError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from .errors import LocalError, MessageError
+from .money import AMOUNT_MAX, COUNT_MAX, CardGroup, GroupTotals, Tally
+
+NETWORK_CODE_TOTALS: Final = 201
+"""Field 60.3 of 0500, and of a 0320 that carries a transaction."""
+NETWORK_CODE_END_UNBALANCED: Final = 202
+NETWORK_CODE_END_BALANCED: Final = 207
+NETWORK_CODE_SIGN_OFF: Final = 2
+NETWORK_CODE_NONE: Final = 0
+
+CODE_APPROVED: Final = "00"
+CODE_DUPLICATE: Final = "94"
+"""Field 39: the host has had exactly this message before; as good as approved."""
+
+ACCOUNT_SCHEME: Final = 1
+"""AES-DUKPT data key, AES-CBC, ISO/IEC 9797-1 method 2 padding (protection.py)."""
+
+
+class MessageType(IntEnum):
+    """Field 60.1, two digits. The acquirer assigns them: these are the simulated one's, not a standard's."""
+
+    NONE = 0
+    PREAUTH = 10
+    PREAUTH_VOID = 11
+    SALE = 22
+    REFUND = 25
+    OFFLINE_SALE = 30
+    ADJUSTMENT = 32
+
+
+class Reply(IntEnum):
+    """How the host judges the totals of one card group in the field 48 of its 0510."""
+
+    RESERVED = 0
+    """As the terminal sends it."""
+    BALANCED = 1
+    NOT_BALANCED = 2
+    ERROR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReference:
+    """Field 60: type N2, batch number N6, network management code N3."""
+
+    message_type: MessageType
+    batch: int
+    network_code: int
+
+    def encode(self) -> str:
+        return _n(self.message_type, 2) + _n(self.batch, 6) + _n(self.network_code, 3)
+
+    @classmethod
+    def decode(cls, text: str) -> BatchReference:
+        kind, batch, code = _cut(text, 60, (2, 6, 3))
+        try:
+            return cls(MessageType(kind), batch, code)
+        except ValueError:
+            raise MessageError("field 60.1 is no type that this acquirer knows") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """Field 61: the transaction that a message is about: batch N6, STAN N6, date MMDD."""
+
+    batch: int
+    stan: int
+    date: str
+
+    def encode(self) -> str:
+        return _n(self.batch, 6) + _n(self.stan, 6) + self.date
+
+    @classmethod
+    def decode(cls, text: str) -> Original:
+        batch, stan, _ = _cut(text, 61, (6, 6, 4))
+        return cls(batch, stan, text[12:])
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTotals:
+    """Field 48 of 0500 and 0510, 62 digits: per card group debit amount N12, count N3, credit amount N12, count N3,
+    reply N1; domestic first."""
+
+    groups: tuple[GroupTotals, GroupTotals]
+    replies: tuple[Reply, Reply] = (Reply.RESERVED, Reply.RESERVED)
+
+    def encode(self) -> str:
+        return "".join(
+            _tally(totals.debit) + _tally(totals.credit) + _n(reply, 1)
+            for totals, reply in zip(self.groups, self.replies, strict=True)
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> BatchTotals:
+        cells = _cut(text, 48, (12, 3, 12, 3, 1) * 2)
+        groups = (_group(CardGroup.DOMESTIC, cells[:4]), _group(CardGroup.FOREIGN, cells[5:9]))
+        try:
+            return cls(groups, (Reply(cells[4]), Reply(cells[9])))
+        except ValueError:
+            raise MessageError("reply code in field 48 is above 3") from None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadDetail:
+    """Field 48 of a 0320 that carries one transaction, 42 digits: "01", card type N2, STAN N6, number N20, amount N12.
+
+    The number is masked: zeros between the first six and the last four digits, zeros in front.
+    """
+
+    group: CardGroup
+    stan: int
+    masked_number: str
+    """20 digits."""
+    amount: int
+
+    def encode(self) -> str:
+        return "01" + _n(self.group, 2) + _n(self.stan, 6) + self.masked_number + _n(self.amount, 12)
+
+    @classmethod
+    def decode(cls, text: str) -> UploadDetail:
+        count, group, stan, _, amount = _cut(text, 48, (2, 2, 6, 20, 12))
+        if count != 1 or group not in tuple(CardGroup):
+            raise MessageError("field 48 holds not exactly one detail of a known card type")
+        return cls(CardGroup(group), stan, text[10:30], amount)
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedAccount:
+    """Field 57: scheme 1 byte, KSN of the data key 12 bytes, ciphertext."""
+
+    ksn: bytes
+    cipher: bytes
+
+    def encode(self) -> bytes:
+        return bytes([ACCOUNT_SCHEME]) + self.ksn + self.cipher
+
+    @classmethod
+    def decode(cls, data: bytes) -> EncryptedAccount:
+        if len(data) < 14 or data[0] != ACCOUNT_SCHEME:
+            raise MessageError("field 57 is no account data of a known scheme")
+        return cls(data[1:13], data[13:])
+
+
+def masked_number(first6: str, last4: str, digits: int) -> str:
+    """20 digits for field 48; ``digits`` is the length of the card number.
+
+    >>> masked_number("620000", "0005", 16)
+    '00006200000000000005'
+    """
+    return (first6 + "0" * (digits - 10) + last4).rjust(20, "0")
+
+
+def upload_count(count: int) -> str:
+    """Field 48 of the 0320 that ends an upload: how many details went before, N4."""
+    return _n(count, 4)
+
+
+def _n(value: int, digits: int) -> str:
+    if not 0 <= value < 10**digits:
+        raise LocalError(f"a number does not fit {digits} digits")
+    return f"{value:0{digits}d}"
+
+
+def _cut(text: str, number: int, widths: Sequence[int]) -> list[int]:
+    """The cells of a composite field as integers; the codec has seen to it that ``text`` is digits."""
+    if len(text) != sum(widths) or not text.isdecimal():
+        raise MessageError(f"field {number} has {len(text)} digits; {sum(widths)}")
+    cells = []
+    for width in widths:
+        cells.append(int(text[:width]))
+        text = text[width:]
+    return cells
+
+
+def _tally(tally: Tally) -> str:
+    if tally.count > COUNT_MAX or tally.amount > AMOUNT_MAX:
+        raise LocalError(f"totals over {COUNT_MAX} transactions or 12 digits of amount")
+    return _n(tally.amount, 12) + _n(tally.count, 3)
+
+
+def _group(group: CardGroup, cells: Sequence[int]) -> GroupTotals:
+    return GroupTotals(group, Tally(cells[1], cells[0]), Tally(cells[3], cells[2]))
