@@ -1,12 +1,9 @@
 """AES-DUKPT (ANSI X9.24-3:2017): one key per transaction, both sides. No clock, no randomness, no storage.
 
-Every key of the tree is AES-ECB of its parent over derivation data that name usage, algorithm and counter. The
-key of counter ``c`` is the child of the key of ``c & (c - 1)``, which has its lowest one bit cleared; a counter
-has at most 16 one bits.
-
-`HostDukpt` knows the initial key and finds any key. It keeps the ancestors of the last one on a stack, as keyed
-encryptors: setting one up costs twenty times what a block does, and the next KSN needs nearly all of them
-again. `TerminalDukpt` never holds the key of a spent counter, nor anything from which it could be found.
+Every key is AES-ECB of its parent (see `dukpt_tree`) over derivation data that name usage, algorithm and counter.
+`HostDukpt` knows the initial key and finds any key. It keeps the way to the last one as keyed encryptors: setting
+one up costs twenty times what a block does, and the next KSN needs nearly all of them again. `TerminalDukpt`
+never holds the key of a spent counter, nor anything from which it could be found.
 
 Not here: other algorithms than AES-128 and AES-256, key check values, PIN blocks.
 """
@@ -14,16 +11,17 @@ Not here: other algorithms than AES-128 and AES-256, key check values, PIN block
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Final, NewType
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
-from .errors import ExhaustedError, KeyMaterialError, LocalError
+from .dukpt_tree import Ancestors, CounterShape, KeyRegisters
+from .errors import KeyMaterialError, LocalError
 from .protection import MessageKeys
 from .secret import BytesLike, Secret, wipe
 
@@ -32,11 +30,7 @@ InitialKeyId = NewType("InitialKeyId", bytes)
 
 INITIAL_KEY_ID_BYTES: Final = 8
 KSN_BYTES: Final = 12
-REGISTERS: Final = 32
-"""One intermediate derivation key for each bit of the counter."""
-COUNTER_ONES_MAX: Final = 16
-COUNTER_MAX: Final = 0xFFFF_0000
-"""The last counter with no more than 16 one bits."""
+COUNTERS: Final = CounterShape(bits=32, ones_max=16)
 UPDATE_COUNTER: Final = 0xFFFF_FFFF
 """Reserved for the key under which a new initial key travels; no transaction has it."""
 
@@ -80,15 +74,14 @@ class Ksn:
 
     initial_key_id: InitialKeyId
     counter: int
-    """1 to `COUNTER_MAX`, at most 16 one bits."""
+    """1 to FFFF0000, at most 16 one bits."""
 
     def __post_init__(self) -> None:
         if len(self.initial_key_id) != INITIAL_KEY_ID_BYTES:
             raise KeyMaterialError(
                 f"initial key id of {len(self.initial_key_id)} bytes; {INITIAL_KEY_ID_BYTES}"
             )
-        if not 1 <= self.counter <= COUNTER_MAX or self.counter.bit_count() > COUNTER_ONES_MAX:
-            raise KeyMaterialError("KSN with a counter that no terminal reaches")
+        COUNTERS.check(self.counter)
 
     def encode(self) -> bytes:
         """12 bytes, the counter big-endian."""
@@ -106,10 +99,10 @@ MESSAGE_USAGES: Final = (KeyUsage.MAC_GENERATION, KeyUsage.DATA_ENCRYPTION)
 
 
 def initial_key(bdk: Secret, initial_key_id: InitialKeyId) -> Secret:
-    """The key that is injected into one terminal (X9.24-3 6.3.1), as long as the ``bdk``: 16 or 32 bytes."""
+    """The key that is injected into one terminal (usage 8001), as long as the ``bdk``: 16 or 32 bytes."""
     key_type = _type_of(bdk)
     purpose = _purpose(KeyUsage.INITIAL_KEY, key_type)
-    (key,) = _derive(_keyed(bdk), [block + initial_key_id for block in purpose], key_type)
+    (key,) = _derive(_keyed(bdk), purpose, initial_key_id, key_type)
     return key
 
 
@@ -118,10 +111,8 @@ class HostDukpt:
 
     def __init__(self, initial_key: Secret, initial_key_id: InitialKeyId) -> None:
         self.initial_key_id: Final = initial_key_id
-        self._key_type: Final = _type_of(initial_key)
-        self._tree: Final = _Tree(initial_key_id, self._key_type)
-        self._ancestors: list[tuple[int, CipherContext]] = [(0, _keyed(initial_key))]
-        """From the initial key down to the last key used: counters, each a prefix of the next. At most 33."""
+        self._derivation: Final = _Derivation(initial_key_id, _type_of(initial_key))
+        self._ancestors: Final = Ancestors(_keyed(initial_key), self._derivation.child_encryptor)
 
     @classmethod
     def from_bdk(cls, bdk: Secret, initial_key_id: InitialKeyId) -> HostDukpt:
@@ -133,7 +124,7 @@ class HostDukpt:
         return MessageKeys(*self.working_keys(ksn, MESSAGE_USAGES))
 
     def working_keys(
-        self, ksn: Ksn, usages: Sequence[KeyUsage], key_type: KeyType | None = None
+        self, ksn: Ksn, usages: tuple[KeyUsage, ...], key_type: KeyType | None = None
     ) -> tuple[Secret, ...]:
         """One key per usage; ``key_type`` (default: as the initial key) may not be stronger than it.
 
@@ -141,56 +132,43 @@ class HostDukpt:
         """
         if ksn.initial_key_id != self.initial_key_id:
             raise KeyMaterialError("KSN of another initial key")
-        return self._tree.working_keys(self._transaction(ksn.counter), ksn.counter, usages, key_type)
+        transaction = self._ancestors.reach(ksn.counter)
+        return self._derivation.working_keys(transaction, ksn.counter, usages, key_type)
 
     def update_key(self, key_type: KeyType | None = None) -> Secret:
         """The key-encryption key under which the terminal's next initial key travels (counter FFFFFFFF)."""
+        transaction = self._ancestors.reach(UPDATE_COUNTER)
         usages = (KeyUsage.KEY_ENCRYPTION,)
-        (key,) = self._tree.working_keys(self._transaction(UPDATE_COUNTER), UPDATE_COUNTER, usages, key_type)
+        (key,) = self._derivation.working_keys(transaction, UPDATE_COUNTER, usages, key_type)
         return key
 
     def wipe(self) -> None:
         """Forget every key; the object is of no use afterwards (`LocalError`)."""
-        self._ancestors.clear()
+        self._ancestors.wipe()
 
     def __repr__(self) -> str:
-        return f"HostDukpt({self._key_type.name})"
-
-    def _transaction(self, counter: int) -> CipherContext:
-        """Encryptor under the transaction key of ``counter``; the ancestors on its way join the stack."""
-        if not self._ancestors:
-            raise LocalError("the key set is wiped")
-        while not _is_prefix(self._ancestors[-1][0], counter):
-            self._ancestors.pop()
-        reached, encryptor = self._ancestors[-1]
-        while reached != counter:
-            reached |= 1 << ((counter ^ reached).bit_length() - 1)
-            with self._tree.child(encryptor, reached) as key:
-                encryptor = _keyed(key)
-            self._ancestors.append((reached, encryptor))
-        return encryptor
+        return f"HostDukpt({self._derivation.key_type.name})"
 
 
 class TerminalDukpt:
-    """The terminal's side: at most 32 registers, one for each bit, holding the next key with that lowest one bit.
+    """The terminal's side: 32 registers of future keys, and never the initial key.
 
     A key set is started once with `load` and continued from `export_state`. Spending a key erases its register
     before the working keys are handed out. **Store `export_state` durably before anything protected by those keys
     leaves the terminal**: only that makes a counter unique across a power cut.
     """
 
-    def __init__(self, initial_key_id: InitialKeyId, key_type: KeyType, registers: dict[int, Secret]) -> None:
-        """For `load` and `import_state`. ``registers``: transaction keys by counter, none of them spent."""
+    def __init__(self, initial_key_id: InitialKeyId, key_type: KeyType) -> None:
+        """For `load` and `import_state`: a terminal with empty registers."""
         self.initial_key_id: Final = initial_key_id
-        self._key_type: Final = key_type
-        self._tree: Final = _Tree(initial_key_id, key_type)
-        self._registers: Final = registers
+        self._derivation: Final = _Derivation(initial_key_id, key_type)
+        self._registers: Final = KeyRegisters(COUNTERS, key_type.key_bytes)
 
     @classmethod
     def load(cls, initial_key: Secret, initial_key_id: InitialKeyId) -> TerminalDukpt:
         """Fill the registers from the initial key (16 or 32 bytes), which the caller then wipes."""
-        terminal = cls(initial_key_id, _type_of(initial_key), {})
-        terminal._fill(_keyed(initial_key), 0, REGISTERS)
+        terminal = cls(initial_key_id, _type_of(initial_key))
+        terminal._registers.start(partial(terminal._derivation.child, _keyed(initial_key)))
         return terminal
 
     @classmethod
@@ -198,36 +176,14 @@ class TerminalDukpt:
         """Continue from `export_state`; `KeyMaterialError` if it is none."""
         if len(state) < _STATE.size:
             raise KeyMaterialError(f"AES-DUKPT state of {len(state)} bytes")
-        initial_key_id, algorithm, counter = _STATE.unpack_from(state)
+        initial_key_id, algorithm, next_counter = _STATE.unpack_from(state)
         if algorithm not in KEY_BYTES:
             raise KeyMaterialError("AES-DUKPT state with an unknown algorithm")
-        key_type = KeyType(algorithm)
-        if len(state) != _STATE.size + REGISTERS * key_type.key_bytes:
-            raise KeyMaterialError(f"AES-DUKPT state of {len(state)} bytes for {key_type.name}")
-        slots = _split(memoryview(state)[_STATE.size :], key_type.key_bytes)
-        held = _held_counters(Ksn(initial_key_id, counter).counter) if counter else []
-        return cls(initial_key_id, key_type, {one: Secret(slots[_lowest_bit(one)]) for one in held})
-
-    @property
-    def next_counter(self) -> int | None:
-        """The counter that the next transaction will have; None when every one is spent, or the keys wiped."""
-        return min(self._registers, default=None)
-
-    def next_message_keys(self) -> tuple[Ksn, MessageKeys]:
-        """Spend the next counter: its KSN, its MAC key and its data key. `ExhaustedError` after the last."""
-        ksn, keys = self.next_working_keys(MESSAGE_USAGES)
-        return ksn, MessageKeys(*keys)
-
-    def next_working_keys(
-        self, usages: Sequence[KeyUsage], key_type: KeyType | None = None
-    ) -> tuple[Ksn, tuple[Secret, ...]]:
-        """Spend the next counter: its KSN and one key per usage. `ExhaustedError` after the last."""
-        counter = self.next_counter
-        if counter is None:
-            raise ExhaustedError("AES-DUKPT: no counter is left")
-        transaction = self._spend(counter)
-        keys = self._tree.working_keys(transaction, counter, usages, key_type)
-        return Ksn(self.initial_key_id, counter), keys
+        terminal = cls(InitialKeyId(initial_key_id), KeyType(algorithm))
+        if len(state) != _STATE.size + terminal._registers.size_bytes:
+            raise KeyMaterialError(f"AES-DUKPT state of {len(state)} bytes for its algorithm")
+        terminal._registers.read(memoryview(state)[_STATE.size :], next_counter)
+        return terminal
 
     def export_state(self) -> bytearray:
         """The whole key set for a store to hold, of fixed length; wipe the buffer after storing it.
@@ -235,98 +191,98 @@ class TerminalDukpt:
         Initial key id 8, algorithm 2, next counter 4 (0 when none is left), 32 registers (zeros where empty): 526
         bytes with AES-128, 1038 with AES-256.
         """
-        size = self._key_type.key_bytes
-        state = bytearray(_STATE.size + REGISTERS * size)
-        _STATE.pack_into(state, 0, self.initial_key_id, self._key_type, self.next_counter or 0)
-        for counter, key in self._registers.items():
-            start = _STATE.size + _lowest_bit(counter) * size
-            state[start : start + size] = key.data
+        state = bytearray(_STATE.size + self._registers.size_bytes)
+        _STATE.pack_into(state, 0, self.initial_key_id, self._derivation.key_type, self.next_counter or 0)
+        self._registers.write(memoryview(state)[_STATE.size :])
         return state
+
+    @property
+    def next_counter(self) -> int | None:
+        """The counter that the next transaction will have; None when every one is spent, or the keys wiped."""
+        return self._registers.next_counter
+
+    def next_message_keys(self) -> tuple[Ksn, MessageKeys]:
+        """Spend the next counter: its KSN, its MAC key and its data key. `ExhaustedError` after the last."""
+        ksn, keys = self.next_working_keys(MESSAGE_USAGES)
+        return ksn, MessageKeys(*keys)
+
+    def next_working_keys(
+        self, usages: tuple[KeyUsage, ...], key_type: KeyType | None = None
+    ) -> tuple[Ksn, tuple[Secret, ...]]:
+        """Spend the next counter: its KSN and one key per usage. `ExhaustedError` after the last."""
+        counter, key = self._registers.take()
+        with key:
+            transaction = _keyed(key)
+        self._registers.refill(counter, partial(self._derivation.child, transaction))
+        keys = self._derivation.working_keys(transaction, counter, usages, key_type)
+        return Ksn(self.initial_key_id, counter), keys
 
     def wipe(self) -> None:
         """Erase every register: no key comes out any more."""
-        while self._registers:
-            self._registers.popitem()[1].wipe()
+        self._registers.wipe()
 
     def __repr__(self) -> str:
-        return f"TerminalDukpt({self._key_type.name})"
-
-    def _spend(self, counter: int) -> CipherContext:
-        """Erase the key of ``counter`` after its children have taken the registers below, which are all empty."""
-        with self._registers.pop(counter) as key:
-            transaction = _keyed(key)
-        if counter.bit_count() < COUNTER_ONES_MAX:
-            self._fill(transaction, counter, _lowest_bit(counter))
-        return transaction
-
-    def _fill(self, parent: CipherContext, parent_counter: int, registers: int) -> None:
-        for bit in range(registers):
-            counter = parent_counter | 1 << bit
-            self._registers[counter] = self._tree.child(parent, counter)
+        return f"TerminalDukpt({self._derivation.key_type.name})"
 
 
-def _held_counters(next_counter: int) -> list[int]:
-    """The counters whose keys are in the registers when ``next_counter`` is the lowest of them."""
-    prefixes = [(bit, next_counter - 1 >> bit) for bit in range(REGISTERS)]
-    return [
-        (prefix | 1) << bit
-        for bit, prefix in prefixes
-        if not prefix & 1 and prefix.bit_count() < COUNTER_ONES_MAX
-    ]
-
-
-class _Tree:
-    """How keys of one key set descend from each other: the derivation data, prepared up to the counter."""
+class _Derivation:
+    """Derivation within one key set: the data, prepared up to the counter, and the cipher over them."""
 
     def __init__(self, initial_key_id: InitialKeyId, key_type: KeyType) -> None:
         if len(initial_key_id) != INITIAL_KEY_ID_BYTES:
             raise LocalError(f"initial key id of {len(initial_key_id)} bytes; {INITIAL_KEY_ID_BYTES}")
-        self._key_type: Final = key_type
+        self.key_type: Final = key_type
         self._tail: Final = initial_key_id[4:]
         self._child: Final = self._blocks((KeyUsage.KEY_DERIVATION,), key_type)
         self._working: Final[dict[tuple[tuple[KeyUsage, ...], KeyType], list[bytes]]] = {}
 
     def child(self, parent: CipherContext, counter: int) -> Secret:
         """The intermediate derivation (or transaction) key of ``counter`` under its ``parent``."""
-        counter_bytes = counter.to_bytes(4, "big")
-        (key,) = _derive(parent, [block + counter_bytes for block in self._child], self._key_type)
+        (key,) = _derive(parent, self._child, counter.to_bytes(4, "big"), self.key_type)
         return key
 
-    def working_keys(
-        self, transaction: CipherContext, counter: int, usages: Sequence[KeyUsage], key_type: KeyType | None
-    ) -> tuple[Secret, ...]:
-        key_type = key_type or self._key_type
-        if key_type > self._key_type:
-            raise LocalError(f"{key_type.name} working key under {self._key_type.name}")
-        blocks = self._working.get((tuple(usages), key_type))
-        if blocks is None:
-            blocks = self._working[tuple(usages), key_type] = self._blocks(usages, key_type)
-        counter_bytes = counter.to_bytes(4, "big")
-        return _derive(transaction, [block + counter_bytes for block in blocks], key_type)
+    def child_encryptor(self, parent: CipherContext, counter: int) -> CipherContext:
+        with self.child(parent, counter) as key:
+            return _keyed(key)
 
-    def _blocks(self, usages: Sequence[KeyUsage], key_type: KeyType) -> list[bytes]:
+    def working_keys(
+        self,
+        transaction: CipherContext,
+        counter: int,
+        usages: tuple[KeyUsage, ...],
+        key_type: KeyType | None,
+    ) -> tuple[Secret, ...]:
+        if not usages:
+            raise LocalError("no key usage is named")
+        key_type = key_type or self.key_type
+        if key_type > self.key_type:
+            raise LocalError(f"{key_type.name} working key under {self.key_type.name}")
+        blocks = self._working.get((usages, key_type))
+        if blocks is None:
+            blocks = self._working[usages, key_type] = self._blocks(usages, key_type)
+        return _derive(transaction, blocks, counter.to_bytes(4, "big"), key_type)
+
+    def _blocks(self, usages: tuple[KeyUsage, ...], key_type: KeyType) -> list[bytes]:
         return [head + self._tail for usage in usages for head in _purpose(usage, key_type)]
 
 
 def _purpose(usage: KeyUsage, key_type: KeyType) -> list[bytes]:
     """The first half of the derivation data, 8 bytes for each 16 bytes of key: version 01, block, usage,
-    algorithm, length in bits (X9.24-3 6.2)."""
+    algorithm, length in bits."""
     blocks = range(1, key_type.key_bytes // 16 + 1)
     return [struct.pack(">BBHHH", 1, block, usage, key_type, 8 * key_type.key_bytes) for block in blocks]
 
 
-def _derive(parent: CipherContext, blocks: Sequence[bytes], key_type: KeyType) -> tuple[Secret, ...]:
-    """All keys in one call of the cipher: the call costs more than its blocks."""
-    data = b"".join(blocks)
+def _derive(parent: CipherContext, blocks: list[bytes], tail: bytes, key_type: KeyType) -> tuple[Secret, ...]:
+    """All keys in one call of the cipher, which costs more than its blocks; ``tail`` completes each of them."""
+    data = tail.join(blocks) + tail
     out = bytearray(len(data) + 15)  # the library insists on room for a padded block
     parent.update_into(data, out)
-    keys = tuple(Secret(key) for key in _split(memoryview(out)[: len(data)], key_type.key_bytes))
+    size = key_type.key_bytes
+    view = memoryview(out)
+    keys = tuple(Secret(view[at : at + size]) for at in range(0, len(data), size))
     wipe(out)
     return keys
-
-
-def _split(view: memoryview, size: int) -> list[memoryview]:
-    return [view[at : at + size] for at in range(0, len(view), size)]
 
 
 def _keyed(key: Secret) -> CipherContext:
@@ -338,12 +294,3 @@ def _type_of(key: Secret) -> KeyType:
         if len(key) == size:
             return key_type
     raise LocalError(f"AES-DUKPT key of {len(key)} bytes; 16 or 32")
-
-
-def _is_prefix(ancestor: int, counter: int) -> bool:
-    """Whether ``ancestor`` is ``counter`` with some of its lowest one bits cleared, or all, or none."""
-    return counter & -(ancestor & -ancestor) == ancestor
-
-
-def _lowest_bit(counter: int) -> int:
-    return (counter & -counter).bit_length() - 1
