@@ -24,6 +24,8 @@ from posdecom_protocol.errors import LocalError
 from posdecom_protocol.limits import PREAUTHS_MAX, RECORDS_PER_CONTEXT_MAX
 from posdecom_protocol.money import CardGroup, TransactionClass
 
+from .terminal.device import Context
+
 _T = TypeVar("_T")
 
 TRADING_S: Final = 14 * 3600
@@ -62,23 +64,6 @@ _ORIGINAL_OF: Final = {
     TransactionClass.COMPLETION_VOID: TransactionClass.COMPLETION,
 }
 _OFFLINE: Final = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """One batch that the terminal has open."""
-
-    index: int
-    acquirer: str
-    mid: str
-    """15 characters."""
-    tid: str
-    """8 characters."""
-    currency: int
-    """ISO 4217 numeric."""
-    batch: int
-    """1 to 999999."""
-    dialect: str = "cup"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ import pytest
 
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.money import SIDE, CardGroup, Side, TransactionClass
-from posdecom_simulator.population import Context, Transaction, luhn_digit, populate
+from posdecom_simulator.population import Transaction, luhn_digit, populate
+from posdecom_simulator.terminal.device import Context
 
 START_S = 1_800_000_000
 CONTEXTS = (
-    Context(0, "acquirer-a", "123456789012345", "TERM0001", 156, 24),
-    Context(1, "acquirer-a", "123456789012345", "TERM0002", 344, 7),
-    Context(2, "acquirer-b", "543210987654321", "TERM0003", 156, 900),
+    Context(0, "acquirer-a", "123456789012345", "TERM0001", 156, 24, "cup"),
+    Context(1, "acquirer-a", "123456789012345", "TERM0002", 344, 7, "cup"),
+    Context(2, "acquirer-b", "543210987654321", "TERM0003", 156, 900, "cup"),
 )
 
 
