@@ -148,6 +148,20 @@ def load_anchors(pem: bytes) -> Anchors:
     return Anchors(links)
 
 
+def load_chain(pem: bytes) -> tuple[bytes, ...]:
+    """A signer's own certificates as DER, leaf first, from a PEM file; nothing is judged but their number.
+
+    Raises:
+        DocumentError: "certificate chain".
+    """
+    try:
+        certificates = x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise DocumentError(_CHAIN, "no PEM file of certificates") from error
+    _check_length(len(certificates))
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+
+
 def validate(chain: Sequence[bytes], anchors: Anchors, role: Role, at: float | None) -> Signer:
     """The signer at the foot of ``chain``, when every link up to one of ``anchors`` holds for ``role``.
 
@@ -160,8 +174,7 @@ def validate(chain: Sequence[bytes], anchors: Anchors, role: Role, at: float | N
     Raises:
         DocumentError: "certificate chain", with the first check that failed. RFC 5280 section 6.1.
     """
-    if not 1 <= len(chain) <= CERTIFICATES_PER_CHAIN_MAX:
-        raise DocumentError(_CHAIN, f"{len(chain)} certificates, not 1 to {CERTIFICATES_PER_CHAIN_MAX}")
+    _check_length(len(chain))
     path = [_parse(der) for der in chain]
     for position, (link, issuer) in enumerate(pairwise(path)):
         if not _issued(link, issuer):
@@ -209,6 +222,11 @@ def _signer(leaf: _Link, role: Role, issuer_id: bytes) -> Signer:
 
 
 # --- checks --------------------------------------------------------------------------------------
+
+
+def _check_length(certificates: int) -> None:
+    if not 1 <= certificates <= CERTIFICATES_PER_CHAIN_MAX:
+        raise DocumentError(_CHAIN, f"{certificates} certificates, not 1 to {CERTIFICATES_PER_CHAIN_MAX}")
 
 
 def _anchor_of(top: _Link, anchors: Anchors) -> _Link:

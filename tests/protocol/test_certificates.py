@@ -27,6 +27,7 @@ from posdecom_protocol.certificates import (
     Signer,
     key_id,
     load_anchors,
+    load_chain,
     validate,
 )
 from posdecom_protocol.errors import DocumentError
@@ -244,6 +245,17 @@ def test_an_empty_chain_and_a_long_one_are_refused_before_anything_is_parsed() -
     for count in (0, 4):
         with pytest.raises(DocumentError, match=f"{count} certificates, not 1 to 3"):
             validate([b"garbage"] * count, anchors(ROOT), Role.RELEASE, NOW)
+
+
+def test_a_chain_is_read_from_a_pem_file_leaf_first_and_not_judged() -> None:
+    leaf, middle = build(replace(LEAF, issuer="middle")), build(replace(CA, ca=False))
+    assert load_chain(pem(leaf) + pem(middle)) == (leaf, middle)
+
+
+def test_a_pem_file_without_certificates_or_with_too_many_is_no_chain() -> None:
+    for wrong in (b"", b"no PEM", pem(build(LEAF)) * 4):
+        with pytest.raises(DocumentError, match=r"^certificate chain: "):
+            load_chain(wrong)
 
 
 # --- constraints ----------------------------------------------------------------------------------------------

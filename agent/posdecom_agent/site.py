@@ -1,0 +1,111 @@
+"""The technician's credentials: one folder with key, certificate and trust, made by whoever issues them.
+
+``technician.key`` (PKCS #8 PEM, unencrypted, for its owner only), ``technician.pem`` (certificates, leaf first)
+and ``anchors.pem`` (whom to trust: terminal makers, acquirer, technicians; certificates only). The certificate
+lives 24 hours and opens nothing by itself: a stolen folder can read ciphertext out of a terminal, for a day.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from posdecom_protocol.certificates import Anchors, Role, Signer, load_anchors, load_chain, validate
+from posdecom_protocol.cose import SigningKey
+from posdecom_protocol.errors import DocumentError, PosdecomError
+
+KEY_FILE: Final = "technician.key"
+CHAIN_FILE: Final = "technician.pem"
+ANCHORS_FILE: Final = "anchors.pem"
+
+FILE_BYTES_MAX: Final = 1024 * 1024
+"""A certificate is half a kilobyte as PEM; whatever is larger is the wrong file."""
+
+
+class SiteError(PosdecomError):
+    """The technician's folder cannot be used; the message names the file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TechnicianSite:
+    """Loaded and consistent: the key fits the certificate, which carries both of a technician's roles."""
+
+    directory: Path
+    chain: tuple[bytes, ...]
+    """DER certificates, leaf first, without the anchor."""
+    anchors: Anchors
+    technician: Signer
+    """Who the certificate says the technician is; its dates are judged by `check_dates` only."""
+    _key: Ed25519PrivateKey = field(repr=False, compare=False)
+
+    @classmethod
+    def load(cls, directory: Path) -> TechnicianSite:
+        """Reads the folder. Raises SiteError."""
+        key = _load_key(directory / KEY_FILE)
+        try:
+            chain = load_chain(_read(directory / CHAIN_FILE))
+            anchors = load_anchors(_read(directory / ANCHORS_FILE))
+            technician = validate(chain, anchors, Role.TECHNICIAN, at=None)
+            validate(chain, anchors, Role.TECHNICIAN_CHANNEL, at=None)
+        except DocumentError as error:
+            raise SiteError(f"{directory}: {error}") from error
+        if key.public_key().public_bytes_raw() != technician.public_key:
+            raise SiteError(f"{directory / KEY_FILE} is not the key of {CHAIN_FILE}")
+        return cls(directory, chain, anchors, technician, key)
+
+    @property
+    def key_path(self) -> Path:
+        """For `channel.client_context`, which loads keys from a path only."""
+        return self.directory / KEY_FILE
+
+    @property
+    def chain_path(self) -> Path:
+        return self.directory / CHAIN_FILE
+
+    def signing_key(self) -> SigningKey:
+        """The hand that signs certificates of decommission."""
+        return SigningKey(self._key.sign, self.chain)
+
+    def check_dates(self, now: float) -> None:
+        """Raises SiteError when the certificate cannot be used at ``now``, before a terminal refuses it."""
+        if now > self.technician.not_after:
+            until = _utc(self.technician.not_after)
+            raise SiteError(f"{self.chain_path} expired on {until}: ask for a new one")
+        if now < self.technician.not_before:
+            since = _utc(self.technician.not_before)
+            raise SiteError(f"{self.chain_path} is valid from {since} on: check the clock of this computer")
+
+
+def _load_key(path: Path) -> Ed25519PrivateKey:
+    pem = _read(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise SiteError(f"{path} is open to other users: chmod 600 it")
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SiteError(f"{path} is no unencrypted PEM private key") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SiteError(f"{path} is no Ed25519 key")
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise SiteError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > FILE_BYTES_MAX:
+        raise SiteError(f"{path} is larger than {FILE_BYTES_MAX} bytes")
+    return data
+
+
+def _utc(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M UTC")
