@@ -21,8 +21,7 @@ from typing import Final
 from .acknowledgement import Acknowledgement
 from .errors import FrameError, LocalError
 from .frames import UNSEEDED_KINDS, Frame, FrameDecoder, FrameKind, encode_frame
-from .greeting import FRAME_BODY_BYTES_MIN, NO_COMMON_VERSION, Hello, Welcome
-from .limits import FRAME_BODY_BYTES_MAX
+from .greeting import NO_COMMON_VERSION, Hello, Welcome
 from .link_events import Closed, CloseReason, Connected, LinkCounters, LinkEvent, LinkState, Received
 from .pace import Pace
 from .stream_receiver import StreamReceiver
@@ -37,9 +36,6 @@ from .waits import (
     QUIET_S,
     SILENCE_S,
 )
-
-FRAME_S: Final = 0.4
-"""No frame lasts longer on the line than the largest at 115,200 baud: acknowledgements wait behind frames."""
 
 FINISHED_IDS: Final = 16
 """So many connections back a HELLO is known as a leftover; a line does not hold one back for longer."""
@@ -65,8 +61,7 @@ class Link:
     def __init__(self, now: float, line_rate_bytes_per_s: float | None) -> None:
         """Not called directly."""
         self._rate = line_rate_bytes_per_s
-        self._frame_body_bytes = _frame_body_bytes(line_rate_bytes_per_s)
-        self._pace = Pace(line_rate_bytes_per_s, self._frame_body_bytes)
+        self._pace = Pace(line_rate_bytes_per_s)
         self._decoder = FrameDecoder()
         self._counters = LinkCounters()
         self._state = LinkState.LISTENING
@@ -109,6 +104,8 @@ class Link:
 
     def receive(self, data: bytes, now: float) -> None:
         """Takes bytes from the line, any number of them."""
+        if not data:
+            return
         self._decoder.receive(data)
         self._last_byte_at = now
         self._handle_frames(now)
@@ -213,6 +210,7 @@ class Link:
         hello = Hello.decode(frame.body)
         connection = self._connection
         if connection is not None and connection.connection_id == hello.connection_id:
+            connection.last_heard = now
             self._queue_control(FrameKind.WELCOME, connection.greeting)
         elif hello.connection_id not in self._finished:
             self._answer(hello, self._welcome_for(hello), now)
@@ -265,7 +263,7 @@ class Link:
     # -- begin and end of a connection ---------------------------------------------------------------------------
 
     def _connect(self, peer: Welcome | Hello, own: Welcome | Hello, now: float) -> None:
-        size = min(self._frame_body_bytes, peer.frame_body_bytes_max)
+        size = min(self._pace.frame_body_bytes_max, peer.frame_body_bytes_max)
         self._connection = _Connection(
             own.connection_id,
             own.encode(),
@@ -399,9 +397,3 @@ _HANDLERS: Final[dict[tuple[LinkState, FrameKind], Callable[[Link, Frame, float]
     (LinkState.CLOSED, FrameKind.CLOSE): Link._on_late_close,
 }
 """An absent entry is a leftover of another state: the frame is dropped."""
-
-
-def _frame_body_bytes(line_rate_bytes_per_s: float | None) -> int:
-    if line_rate_bytes_per_s is None:
-        return FRAME_BODY_BYTES_MAX
-    return max(FRAME_BODY_BYTES_MIN, min(FRAME_BODY_BYTES_MAX, int(line_rate_bytes_per_s * FRAME_S)))

@@ -10,6 +10,11 @@ import math
 from typing import Final
 
 from .frames import FRAME_OVERHEAD_BYTES
+from .greeting import FRAME_BODY_BYTES_MIN
+from .limits import FRAME_BODY_BYTES_MAX
+
+FRAME_S: Final = 0.4
+"""No frame lasts longer on the line than the largest at 115,200 baud: acknowledgements wait behind frames."""
 
 LEAD_S_MIN: Final = 0.03
 """Wake-ups of a loaded computer and 16 ms timers of USB adapters come late by this much; the line must not fall dry."""
@@ -18,9 +23,11 @@ LEAD_S_MIN: Final = 0.03
 class Pace:
     """The clock of one direction of a line. Without a rate it never holds anything back."""
 
-    def __init__(self, line_rate_bytes_per_s: float | None, frame_body_bytes: int) -> None:
+    def __init__(self, line_rate_bytes_per_s: float | None) -> None:
         self._seconds_per_byte = 0.0 if line_rate_bytes_per_s is None else 1 / line_rate_bytes_per_s
-        frame_s = (frame_body_bytes + FRAME_OVERHEAD_BYTES) * self._seconds_per_byte
+        self.frame_body_bytes_max = _frame_body_bytes_max(line_rate_bytes_per_s)
+        """What a frame should not exceed on this line."""
+        frame_s = (self.frame_body_bytes_max + FRAME_OVERHEAD_BYTES) * self._seconds_per_byte
         self._lead_s = max(frame_s, LEAD_S_MIN)
         self.busy_until = -math.inf
         """When the last byte that was handed out will have left."""
@@ -32,3 +39,9 @@ class Pace:
 
     def handed_out(self, byte_count: int, now: float) -> None:
         self.busy_until = max(self.busy_until, now) + byte_count * self._seconds_per_byte
+
+
+def _frame_body_bytes_max(line_rate_bytes_per_s: float | None) -> int:
+    if line_rate_bytes_per_s is None:
+        return FRAME_BODY_BYTES_MAX
+    return max(FRAME_BODY_BYTES_MIN, min(FRAME_BODY_BYTES_MAX, int(line_rate_bytes_per_s * FRAME_S)))
