@@ -35,7 +35,10 @@ class MessageType(IntEnum):
     NONE = 0
     PREAUTH = 10
     PREAUTH_VOID = 11
+    COMPLETION = 20
+    COMPLETION_VOID = 21
     SALE = 22
+    VOID = 23
     REFUND = 25
     OFFLINE_SALE = 30
     ADJUSTMENT = 32
