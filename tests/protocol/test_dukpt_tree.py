@@ -110,7 +110,12 @@ def test_a_sequence_costs_one_child_a_counter() -> None:
 
 def test_a_counter_asked_for_again_costs_nothing() -> None:
     made: list[int] = []
-    ancestors = Ancestors(0, lambda _, counter: made.append(counter) or counter)
+
+    def child(_: int, counter: int) -> int:
+        made.append(counter)
+        return counter
+
+    ancestors = Ancestors(0, child)
     assert [ancestors.reach(7) for _ in range(3)] == [7, 7, 7]
     assert made == [4, 6, 7]
 
