@@ -1,0 +1,127 @@
+"""What a technician sees when something goes wrong: an entry of the catalogue with safe parameters, in three lines.
+
+    error[PD-E21]: /dev/ttyUSB0 exists, but this user may not open it
+    cause: node is root:dialout 0660; you are in: users
+    try: sudo usermod -aG dialout $USER, then log in again
+
+`trouble_from` turns any exception into a `Trouble`, in this one place. Parameters are names, numbers and reasons; the
+errors that they come from promise no key, card number or payload, and what is unknown here is shown by its type alone.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from posdecom_protocol.errors import ChannelError, DocumentError, HostError, RemoteError
+
+from . import catalogue
+from .catalogue import Entry
+from .catalogue import Exit as Exit
+from .port_access import LinkLost, PortBusy, PortForbidden, PortMissing, group_of
+from .storage import DiskFull, JournalBusy, JournalCorrupt, StorageFailed, UnsafePlace
+
+PARAMETER_CHARACTERS_MAX: Final = 300
+"""A cause is one line on a screen, whatever the other side sent."""
+
+
+class Trouble(Exception):
+    """An entry with its parameters filled in; a missing one fails here, not on the technician's screen."""
+
+    def __init__(self, entry: Entry, **parameters: str | int) -> None:
+        safe = {name: _one_line(str(value)) for name, value in parameters.items()}
+        self.entry = entry
+        self.message = entry.message.format(**safe)
+        self.cause = entry.cause.format(**safe)
+        self.next_actions = tuple(action.format(**safe) for action in entry.next_actions)
+        super().__init__(f"{entry.code}: {self.message}")
+
+    @property
+    def exit(self) -> Exit:
+        return self.entry.exit
+
+    def lines(self) -> tuple[str, str, str]:
+        """What a technician sees on stderr: always three lines."""
+        return (
+            f"error[{self.entry.code}]: {self.message}",
+            f"cause: {self.cause}",
+            f"try: {'; or: '.join(self.next_actions)}",
+        )
+
+    def document(self) -> dict[str, object]:
+        """The same for programs."""
+        return {
+            "class": self.entry.name,
+            "code": self.entry.code,
+            "exit": int(self.exit),
+            "message": self.message,
+            "cause": self.cause,
+            "next_actions": list(self.next_actions),
+        }
+
+
+def trouble_from(error: BaseException) -> Trouble:
+    """Return ``error`` as a technician should meet it. Never fails; what is unknown is internal, by its type only."""
+    for kind, translate in _TRANSLATIONS:
+        if isinstance(error, kind):
+            return translate(error)
+    return Trouble(catalogue.INTERNAL, exception=type(error).__name__)
+
+
+# ---- translation: the first row that fits, so an exception stands above its base
+
+
+def _by(entry: Entry) -> Callable[[Any], Trouble]:
+    """Errors whose text is the cause; those about a port bring its name along."""
+
+    def translate(error: Any) -> Trouble:
+        return Trouble(
+            entry, cause=getattr(error, "cause", str(error)), port=getattr(error, "port", "the port")
+        )
+
+    return translate
+
+
+def _forbidden(error: PortForbidden) -> Trouble:
+    group = group_of(Path(error.port)) or "dialout"
+    return Trouble(catalogue.PORT_FORBIDDEN, port=error.port, cause=error.cause, group=group)
+
+
+def _system(error: OSError) -> Trouble:
+    file = error.filename if isinstance(error.filename, str) else "the file"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return Trouble(catalogue.DISK_FULL, cause="the disk is full")
+        case errno.ENOENT | errno.ENOTDIR:
+            return Trouble(catalogue.FILE_MISSING, file=file)
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return Trouble(catalogue.FILE_FORBIDDEN, file=file)
+        case code:
+            return Trouble(catalogue.SYSTEM, reason=errno.errorcode.get(code or 0, type(error).__name__))
+
+
+_TRANSLATIONS: Final[tuple[tuple[type[BaseException], Callable[[Any], Trouble]], ...]] = (
+    (Trouble, lambda trouble: trouble),
+    (KeyboardInterrupt, lambda _: Trouble(catalogue.INTERRUPTED)),
+    (PortForbidden, _forbidden),
+    (PortMissing, _by(catalogue.PORT_MISSING)),
+    (PortBusy, _by(catalogue.PORT_BUSY)),
+    (LinkLost, _by(catalogue.LINK_LOST)),
+    (DiskFull, _by(catalogue.DISK_FULL)),
+    (StorageFailed, _by(catalogue.STORAGE_FAILED)),
+    (JournalBusy, _by(catalogue.JOURNAL_BUSY)),
+    (JournalCorrupt, _by(catalogue.JOURNAL_CORRUPT)),
+    (UnsafePlace, _by(catalogue.UNSAFE_PLACE)),
+    (ChannelError, _by(catalogue.PEER_REFUSED)),
+    (RemoteError, _by(catalogue.PROTOCOL)),
+    (DocumentError, _by(catalogue.DOCUMENT)),
+    (HostError, _by(catalogue.HOST)),
+    (OSError, _system),
+)
+
+
+def _one_line(text: str) -> str:
+    """No line break and no escape sequence of the other side reaches the screen."""
+    return "".join(c if c.isprintable() else "?" for c in text[:PARAMETER_CHARACTERS_MAX])
