@@ -20,14 +20,15 @@ EAT_PROFILE: Final = "tag:posdecom,2026:evidence/1"
 
 
 class KcvMethod(IntEnum):
+    """Which check value stands beside a slot; 1 to 3 as in `posdecom_protocol.kcv`."""
+
     NONE = 0
-    """No check value: an asymmetric key, or a slot that was empty."""
-    LEGACY = 1
-    """First three bytes of an encrypted zero block."""
-    CMAC = 2
-    """First five bytes of the CMAC of a zero block."""
-    PUBLIC_KEY = 3
-    """First eight bytes of the SHA-256 of the public key."""
+    """The slot was empty."""
+    TDES_ZEROS = 1
+    AES_ZEROS = 2
+    AES_CMAC = 3
+    PUBLIC_KEY = 4
+    """First eight bytes of the SHA-256 of the SubjectPublicKeyInfo."""
 
 
 class EraseMethod(IntEnum):

@@ -1,0 +1,185 @@
+"""From a silent line to a terminal that may be asked something: identify, then channel, or proofs in the clear.
+
+First a connection that wants nothing but the greeting: it says which terminal hangs there and in which state, so that
+the second one can be the right kind. The greeting is information; the channel then proves the serial, and the
+terminal's confirmation proves that it let this agent in. Before that nothing is asked.
+
+Sans-IO, as every layer: see `posdecom_protocol.stack`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from posdecom_protocol.certificates import Anchors
+from posdecom_protocol.channel import Channel, TlsChannel
+from posdecom_protocol.greeting import Hello, Service, Welcome
+from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
+from posdecom_protocol.link import Link
+from posdecom_protocol.messages import Confirmed, Reply, Request
+from posdecom_protocol.stack import Arrived, ChannelOver, Greeted, LinkOver, Lost, Opened, Stack
+
+Entropy = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What lets the agent in: how a channel to the terminal with a given serial is made, and chance."""
+
+    channel_to: Callable[[str], Channel]
+    anchors: Anchors
+    """Acquirers' and terminal makers': for the documents that pass through."""
+    entropy: Entropy
+
+    @classmethod
+    def by_tls(cls, context: ssl.SSLContext, anchors: Anchors, entropy: Entropy) -> Access:
+        return cls(lambda serial: TlsChannel.client(context, anchors, serial), anchors, entropy)
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """This is on the line, as it says itself."""
+
+    welcome: Welcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The terminal may be asked; ``in_clear`` where it only serves proofs."""
+
+    state: LifecycleState
+    in_clear: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Another terminal than the one that was expected; nothing was asked of it."""
+
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    cause: LinkOver | ChannelOver
+
+
+ApproachEvent: TypeAlias = Met | Ready | Answered | Stranger | Over
+
+
+class Approach:
+    """One approach to one terminal, good until `Over` or `Stranger`."""
+
+    def __init__(
+        self,
+        access: Access,
+        now: float,
+        *,
+        serial: str | None = None,
+        line_rate_bytes_per_s: float | None = None,
+    ) -> None:
+        """``serial``: the terminal that is expected, None for whichever is there."""
+        self._access = access
+        self._serial = serial
+        self._rate = line_rate_bytes_per_s
+        self._welcome: Welcome | None = None
+        self._confirmed = False
+        self._events: list[ApproachEvent] = []
+        self._stack = self._greet(Service.IDENTIFY, now)
+
+    def receive(self, data: bytes, now: float) -> None:
+        self._stack.receive(data, now)
+        self._turn(now)
+
+    def tick(self, now: float) -> None:
+        self._stack.tick(now)
+        self._turn(now)
+
+    def ask(self, request: Request) -> None:
+        self._stack.send(request)
+
+    def close(self, now: float) -> None:
+        self._stack.close(now)
+
+    def events(self) -> list[ApproachEvent]:
+        events, self._events = self._events, []
+        return events
+
+    def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
+        return self._stack.bytes_to_send(now, room_bytes)
+
+    def deadline(self) -> float | None:
+        return self._stack.deadline()
+
+    @property
+    def is_ready(self) -> bool:
+        return self._confirmed and self._stack.is_ready
+
+    @property
+    def stack(self) -> Stack:
+        """For its counters."""
+        return self._stack
+
+    # --- private -----------------------------------------------------------------------------------
+
+    def _greet(self, service: Service, now: float) -> Stack:
+        connection_id = int.from_bytes(self._access.entropy(4), "big") or 1
+        link = Link.initiator(Hello(connection_id, service), now, line_rate_bytes_per_s=self._rate)
+        return Stack(link, lambda _: self._channel(service))
+
+    def _channel(self, service: Service) -> Channel | None:
+        if service is not Service.CHANNEL:
+            return None
+        assert self._welcome is not None
+        return self._access.channel_to(self._serial or self._welcome.serial)
+
+    def _turn(self, now: float) -> None:
+        stack = self._stack
+        for event in stack.events():
+            if stack is not self._stack:
+                return  # what is left belongs to the connection that only identified
+            match event:
+                case Greeted(greeting):
+                    assert isinstance(greeting, Welcome)
+                    self._greeted(greeting, now)
+                case Opened():
+                    self._opened()
+                case Arrived(message):
+                    self._arrived(message)
+                case Lost(cause):
+                    self._events.append(Over(cause))
+
+    def _greeted(self, welcome: Welcome, now: float) -> None:
+        if self._welcome is None:
+            self._welcome = welcome
+            self._events.append(Met(welcome))
+            if self._serial not in (None, welcome.serial):
+                self._events.append(Stranger(welcome.serial))
+                self._stack.close(now)
+            else:
+                clear = welcome.state in PROOFS_IN_CLEAR
+                self._stack = self._greet(Service.PROOFS if clear else Service.CHANNEL, now)
+
+    def _opened(self) -> None:
+        """In the clear nobody confirms anything; in a channel the terminal speaks first."""
+        assert self._welcome is not None
+        if self._welcome.state in PROOFS_IN_CLEAR and not self._confirmed:
+            self._confirmed = True
+            self._events.append(Ready(self._welcome.state, in_clear=True))
+
+    def _arrived(self, message: Request | Reply) -> None:
+        match message:
+            case Confirmed(state=state) if not self._confirmed:
+                self._confirmed = True
+                self._events.append(Ready(state, in_clear=False))
+            case reply if self._confirmed and not isinstance(reply, Request):
+                self._events.append(Answered(reply))
+            case _:
+                self._events.append(Over(ChannelOver("the terminal sent a message out of place")))

@@ -1,0 +1,160 @@
+"""One decommission as the journal knows it. Everything here is derived from rows; nothing is remembered beside them.
+
+Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequence: answer code 2, digest 32),
+``receipt`` (1, 2), ``released`` (0), ``erasing`` (0), ``evidence`` (0), ``certificate`` (0), ``closure`` (0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from posdecom_protocol.documents import Signed, open_document
+from posdecom_protocol.documents.order import Order
+from posdecom_protocol.documents.receipt import Receipt
+from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.limits import ITEM_BYTES_MAX
+from posdecom_protocol.records import CHAIN_START, Item, chain, decode_item
+
+from .journal import Journal, Row
+
+_RESERVE_FOR_DOCUMENTS_BYTES: Final = 1024 * 1024
+"""Receipts, evidence, certificate and closure together stay below this."""
+
+
+class Job:
+    """The fold over one journal. For one process."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._order: Signed[Order] | None = None
+        self._seal: Signed[Seal] | None = None
+        self._stored = journal.count("item")
+        self._head = CHAIN_START
+        for sequence, row in enumerate(journal.rows("item"), 1):
+            self._head = chain(self._head, sequence, row.body)
+
+    # --- what is known ---------------------------------------------------------------------------
+
+    @property
+    def order(self) -> Signed[Order]:
+        if self._order is None:
+            data = self._journal.find("order", 0)
+            if data is None:
+                raise DocumentError("order", "the job has none yet")
+            self._order = open_document(data, Order)
+        return self._order
+
+    @property
+    def seal(self) -> Signed[Seal] | None:
+        if self._seal is None and (data := self._journal.find("seal", 0)) is not None:
+            self._seal = open_document(data, Seal)
+        return self._seal
+
+    @property
+    def items_stored(self) -> int:
+        """Items 1 to this number are in custody: stored and synced."""
+        return self._stored
+
+    @property
+    def items_missing(self) -> int | None:
+        """How many are still in the terminal alone; None before the seal says how many there are."""
+        return None if self.seal is None else self.seal.body.item_count - self._stored
+
+    @property
+    def custody_is_complete(self) -> bool:
+        return self.items_missing == 0
+
+    @property
+    def receipts(self) -> tuple[bytes, ...]:
+        return tuple(row.body for row in self._journal.rows("receipt"))
+
+    @property
+    def evidence(self) -> bytes | None:
+        return self._journal.find("evidence", 0)
+
+    @property
+    def certificate(self) -> bytes | None:
+        return self._journal.find("certificate", 0)
+
+    @property
+    def closure(self) -> bytes | None:
+        return self._journal.find("closure", 0)
+
+    @property
+    def journal_head(self) -> bytes:
+        return self._journal.head()
+
+    @property
+    def erase_was_started(self) -> bool:
+        return self._journal.count("erasing") > 0
+
+    def item(self, sequence: int) -> Item:
+        """Item ``sequence``, which must be in custody."""
+        return decode_item(self.item_bytes(sequence))
+
+    def item_bytes(self, sequence: int) -> bytes:
+        data = self._journal.find("item", sequence)
+        assert data is not None, "asked for an item that is not in custody"
+        return data
+
+    def items(self) -> Iterator[bytes]:
+        return (row.body for row in self._journal.rows("item"))
+
+    def outcomes(self) -> dict[int, str]:
+        """Host's answer code by item sequence."""
+        return {row.key: row.body[:2].decode("ascii") for row in self._journal.rows("outcome")}
+
+    # --- what is added, durable on return ----------------------------------------------------------
+
+    def begin(self, order: bytes) -> None:
+        """Take the order on; the same order again changes nothing, another one is refused."""
+        held = self._journal.find("order", 0)
+        if held is None:
+            open_document(order, Order)
+            self._journal.append([Row("order", 0, order)])
+        elif held != order:
+            raise DocumentError("order", "this journal belongs to another order")
+
+    def keep_seal(self, data: bytes) -> None:
+        """Keep the seal, once there is room for everything that it announces."""
+        held = self._journal.find("seal", 0)
+        if held is not None and held != data:
+            raise DocumentError("seal", "the terminal made another one for the same order")
+        if held is None:
+            seal = open_document(data, Seal)
+            if seal.body.order_digest != self.order.digest or seal.body.serial != self.order.body.serial:
+                raise DocumentError("seal", "is not under this order")
+            self._journal.reserve(seal.body.item_count * ITEM_BYTES_MAX // 4 + _RESERVE_FOR_DOCUMENTS_BYTES)
+            self._journal.append([Row("seal", 0, data)])
+
+    def keep_items(self, first: int, items: Sequence[bytes]) -> None:
+        """Take items ``first`` ... into custody; the last one must close the seal's chain."""
+        assert self.seal is not None, "items before the seal"
+        if first != self._stored + 1 or self._stored + len(items) > self.seal.body.item_count:
+            raise DocumentError("items", "came out of sequence")
+        head = self._head
+        for sequence, item in enumerate(items, first):
+            decode_item(item)
+            head = chain(head, sequence, item)
+        stored = self._stored + len(items)
+        if stored == self.seal.body.item_count and head != self.seal.body.head:
+            raise DocumentError("items", "do not add up to the seal's chain head")
+        self._journal.append([Row("item", sequence, item) for sequence, item in enumerate(items, first)])
+        self._stored, self._head = stored, head
+
+    def keep_outcome(self, sequence: int, code: str, answer_digest: bytes) -> None:
+        self._journal.append([Row("outcome", sequence, code.encode("ascii") + answer_digest)])
+
+    def keep_receipts(self, receipts: Sequence[bytes]) -> None:
+        if self.receipts:
+            return
+        for receipt in receipts:
+            open_document(receipt, Receipt)
+        self._journal.append([Row("receipt", number, receipt) for number, receipt in enumerate(receipts, 1)])
+
+    def keep_once(self, kind: str, data: bytes = b"") -> None:
+        """A document or a mark of which there is one: ``released``, ``erasing``, ``evidence`` ..."""
+        if self._journal.find(kind, 0) is None:
+            self._journal.append([Row(kind, 0, data)])

@@ -1,0 +1,348 @@
+"""One visit to the terminal: ask, as long as the visit's goal is not reached, for what the job still lacks.
+
+What to ask follows from the terminal's state and from the job, in the table `NEXT`; nothing is remembered between
+visits but the journal. So a visit may end at any byte, and the next one goes on.
+
+Every document is judged when it arrives, before it is kept: the signer's role and device serial, and that it belongs
+to this order. The erase is asked for only after a mark of it is durable in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from posdecom_protocol.cose import digest
+from posdecom_protocol.documents import Signed, authenticate, open_document
+from posdecom_protocol.documents.evidence import Evidence
+from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.greeting import Welcome
+from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.messages import (
+    Confirmed,
+    Erasing,
+    GetProof,
+    Inventory,
+    Items,
+    OfferOrder,
+    OfferRelease,
+    Proof,
+    ProofKind,
+    ReadItems,
+    Refusal,
+    Refused,
+    Released,
+    Reply,
+    Request,
+    Sealed,
+    StartErase,
+    Thawed,
+)
+from posdecom_protocol.stack import ChannelOver, LinkOver
+
+from .approach import Access, Answered, Approach, Met, Over, Ready, Stranger
+from .job import Job
+
+ITEMS_PER_READ: Final = 64
+"""About one bulk of messages: what is lost if the laptop dies before it is synced."""
+
+READS_AHEAD: Final = 2
+"""While one bulk is being synced the next is on the line; more would only wait in the terminal."""
+
+ANSWER_S: Final = 60.0
+"""A terminal that prepares a thousand messages with slow cryptography takes tens of seconds."""
+
+BUSY_RETRY_S: Final = 1.0
+BUSY_RETRIES_MAX: Final = 60
+
+
+class Goal(Enum):
+    FLUSH = "flush"
+    """The seal and every item are in custody."""
+    ERASE = "erase"
+    """The receipt is delivered and the erase started."""
+    PROOFS = "proofs"
+    """The evidence is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The goal is reached, or passed: the terminal is further than the visit wanted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restarting:
+    """The erase is durable in the terminal, which starts afresh now."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedDown:
+    """The terminal refused a request for a reason that asking again does not change."""
+
+    request: str
+    reason: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class WrongTerminal:
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class WasThawed:
+    """The terminal trades again: somebody delivered the acquirer's cancellation. This job is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadDocument:
+    """What the terminal sent is not what it must be; nothing of it was kept."""
+
+    error: DocumentError
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The line is up but the terminal does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """The line, or the session, ended. Come again."""
+
+    cause: LinkOver | ChannelOver
+
+
+VisitEnd: TypeAlias = (
+    Reached | Restarting | TurnedDown | WrongTerminal | WasThawed | BadDocument | Silent | CutOff
+)
+
+
+class Visit:
+    """One visit, sans-IO; over when `end` is set."""
+
+    def __init__(
+        self, job: Job, access: Access, goal: Goal, now: float, *, line_rate_bytes_per_s: float | None = None
+    ) -> None:
+        serial = job.order.body.serial
+        self._approach = Approach(access, now, serial=serial, line_rate_bytes_per_s=line_rate_bytes_per_s)
+        self._job = job
+        self._access = access
+        self._goal = goal
+        self._state: LifecycleState | None = None
+        self._request: Request | None = None
+        self._asked_up_to = 0
+        self._answer_by: float | None = None
+        self._ask_again_at: float | None = None
+        self._busy_left = BUSY_RETRIES_MAX
+        self._receipts: tuple[bytes, ...] = ()
+        self.welcome: Welcome | None = None
+        self.end: VisitEnd | None = None
+
+    # --- the turn of a driver ------------------------------------------------------------------------
+
+    def receive(self, data: bytes, now: float) -> None:
+        self._approach.receive(data, now)
+        self._turn(now)
+
+    def tick(self, now: float) -> None:
+        self._approach.tick(now)
+        if self._answer_by is not None and now >= self._answer_by:
+            self._finish(Silent(), now)
+        if self._ask_again_at is not None and now >= self._ask_again_at and self._request is not None:
+            self._ask_again_at = None
+            self._ask(self._request, now)
+        self._turn(now)
+
+    def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
+        self._read_ahead(now)
+        return self._approach.bytes_to_send(now, room_bytes)
+
+    def deadline(self) -> float | None:
+        own = (self._approach.deadline(), self._answer_by, self._ask_again_at)
+        return min((due for due in own if due is not None), default=None)
+
+    @property
+    def approach(self) -> Approach:
+        """For its counters."""
+        return self._approach
+
+    # --- what came -----------------------------------------------------------------------------------
+
+    def _turn(self, now: float) -> None:
+        for event in self._approach.events():
+            if self.end is not None:
+                return
+            match event:
+                case Met(welcome):
+                    self.welcome = welcome
+                case Ready(state):
+                    self._state = state
+                    self._next(now)
+                case Answered(reply):
+                    self._judge(reply, now)
+                case Stranger(serial):
+                    self._finish(WrongTerminal(serial), now)
+                case Over(cause):
+                    self._finish(CutOff(cause), now)
+
+    def _judge(self, reply: Reply, now: float) -> None:
+        self._answer_by = None
+        try:
+            self._keep(reply, now)
+        except DocumentError as error:
+            self._finish(BadDocument(error), now)
+
+    def _keep(self, reply: Reply, now: float) -> None:
+        match reply:
+            case Refused(reason=Refusal.BUSY) if self._busy_left:
+                self._busy_left -= 1
+                self._ask_again_at = now + BUSY_RETRY_S
+                return
+            case Refused(reason=Refusal.NOT_FOUND) if self._request == GetProof(ProofKind.SECOND_RECEIPT):
+                self._job.keep_receipts(self._receipts)  # most releases have one signature
+            case Refused(reason=reason):
+                self._finish(TurnedDown(type(self._request).__name__, reason), now)
+                return
+            case Sealed(seal):
+                self._authenticated(open_document(seal, Seal))
+                self._job.keep_seal(seal)
+                self._state = LifecycleState.FROZEN
+            case Items(first, items):
+                self._job.keep_items(first, items)
+                if not self._job.custody_is_complete:
+                    self._wait_for_answer(now)
+                    return
+            case Released(state):
+                self._job.keep_once("released")
+                self._state = state
+            case Erasing():
+                self._finish(Restarting(), now)
+                return
+            case Proof():
+                self._keep_proof(reply)
+            case Inventory() | Thawed() | Confirmed():
+                raise DocumentError("reply", "answers no request of this visit")
+        self._next(now)
+
+    def _keep_proof(self, proof: Proof) -> None:
+        match proof.kind:
+            case ProofKind.SEAL:
+                self._authenticated(open_document(proof.document, Seal))
+                self._job.keep_seal(proof.document)
+            case ProofKind.RECEIPT:
+                self._receipts = (proof.document,)
+            case ProofKind.SECOND_RECEIPT:
+                self._job.keep_receipts((*self._receipts, proof.document))
+            case ProofKind.EVIDENCE:
+                evidence = open_document(proof.document, Evidence)
+                self._authenticated(evidence)
+                self._check_evidence(evidence.body)
+                self._job.keep_once("evidence", proof.document)
+            case ProofKind.ORDER:
+                raise DocumentError("reply", "answers no request of this visit")
+
+    # --- what to ask ---------------------------------------------------------------------------------
+
+    def _next(self, now: float) -> None:
+        assert self._state is not None
+        match NEXT[self._state](self, now):
+            case ReadItems() as first:
+                self._asked_up_to = first.first - 1
+                self._request = first
+                self._wait_for_answer(now)
+                self._read_ahead(now)
+            case request if isinstance(request, Request):
+                self._ask(request, now)
+            case end:
+                self._finish(end, now)
+
+    def _read_ahead(self, now: float) -> None:
+        """Keep `READS_AHEAD` reads on the line while items are missing; the window beyond is the link's affair."""
+        seal = self._job.seal
+        if self.end is not None or not isinstance(self._request, ReadItems) or seal is None:
+            return
+        while self._asked_up_to < seal.body.item_count and self._approach.is_ready:
+            if self._asked_up_to - self._job.items_stored > (READS_AHEAD - 1) * ITEMS_PER_READ:
+                return
+            count = min(ITEMS_PER_READ, seal.body.item_count - self._asked_up_to)
+            self._approach.ask(ReadItems(self._asked_up_to + 1, count))
+            self._asked_up_to += count
+
+    def _ask(self, request: Request, now: float) -> None:
+        if isinstance(request, StartErase):
+            self._job.keep_once("erasing")
+        self._request = request
+        self._approach.ask(request)
+        self._wait_for_answer(now)
+
+    def _wait_for_answer(self, now: float) -> None:
+        self._answer_by = now + ANSWER_S
+
+    def _finish(self, end: VisitEnd, now: float) -> None:
+        self.end = end
+        self._answer_by = self._ask_again_at = None
+        self._approach.close(now)
+
+    # --- judging documents -----------------------------------------------------------------------------
+
+    def _authenticated(self, document: Signed[Any]) -> None:
+        signer = authenticate(document, self._access.anchors, at=None)
+        if signer.serial_number != self._job.order.body.serial:
+            raise DocumentError(type(document.body).__name__.lower(), "is signed by another terminal")
+
+    def _check_evidence(self, evidence: Evidence) -> None:
+        seal = self._job.seal
+        receipts = tuple(digest(receipt) for receipt in self._job.receipts)
+        if seal is None or evidence.seal_digest != seal.digest or evidence.receipt_digests != receipts:
+            raise DocumentError("evidence", "does not belong to this seal and receipt")
+
+    # --- the table: what a terminal in a state is asked for ----------------------------------------------
+
+    def _when_active(self, now: float) -> Request | VisitEnd:
+        if self._job.seal is not None:
+            return WasThawed()
+        return OfferOrder(int(now), self._job.order.data)
+
+    def _when_frozen(self, now: float) -> Request | VisitEnd:
+        if self._job.seal is None:
+            return OfferOrder(int(now), self._job.order.data)
+        if not self._job.custody_is_complete:
+            return ReadItems(self._job.items_stored + 1, 1)
+        if self._goal is Goal.FLUSH or not self._job.receipts:
+            return Reached()
+        return OfferRelease(self._job.receipts)
+
+    def _when_released(self, now: float) -> Request | VisitEnd:
+        missing = self._missing_proof()
+        if missing not in (None, ProofKind.EVIDENCE):
+            return GetProof(missing)
+        return Reached() if self._goal is Goal.FLUSH else StartErase(digest(self._job.receipts[0]))
+
+    def _when_erasing(self, now: float) -> Request | VisitEnd:
+        return Restarting()
+
+    def _when_erased(self, now: float) -> Request | VisitEnd:
+        missing = self._missing_proof()
+        return Reached() if missing is None else GetProof(missing)
+
+    def _missing_proof(self) -> ProofKind | None:
+        if self._job.seal is None:
+            return ProofKind.SEAL
+        if not self._job.receipts:
+            return ProofKind.SECOND_RECEIPT if self._receipts else ProofKind.RECEIPT
+        return ProofKind.EVIDENCE if self._job.evidence is None else None
+
+
+NEXT: Final[dict[LifecycleState, Callable[[Visit, float], Request | VisitEnd]]] = {
+    LifecycleState.ACTIVE: Visit._when_active,
+    LifecycleState.FROZEN: Visit._when_frozen,
+    LifecycleState.SETTLED: Visit._when_released,
+    LifecycleState.EXCEPTED: Visit._when_released,
+    LifecycleState.ERASING: Visit._when_erasing,
+    LifecycleState.ERASED: Visit._when_erasing,
+    LifecycleState.RETIRED: Visit._when_erased,
+    LifecycleState.BLANK: Visit._when_erased,
+}

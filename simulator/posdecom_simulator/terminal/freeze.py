@@ -1,0 +1,144 @@
+"""Freezing and thawing: from transactions to items and seal, and back to trade.
+
+Everything here is written before the state is, so a power cut in the middle leaves a terminal that is still ACTIVE
+(or still FROZEN); `discard` then drops what was half done. KSNs and STANs that were spent stay spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from posdecom_protocol.aes_dukpt import TerminalDukpt
+from posdecom_protocol.documents import Signed, issue
+from posdecom_protocol.documents.cancellation import Cancellation
+from posdecom_protocol.documents.order import Order
+from posdecom_protocol.documents.seal import CLOCK_OFFSET_S_MAX, Seal, Tamper
+from posdecom_protocol.errors import LocalError
+from posdecom_protocol.money import TransactionClass
+from posdecom_protocol.records import ItemKind, chain_head, decode_item, encode_item
+from posdecom_protocol.secret import wipe
+
+from . import slots
+from .device import Device, encode_device
+from .identity import attestation_key
+from .prepare import Prepared, Rules, StanCounter, prepare
+from .store import Store
+from .stored import StoredTransaction
+
+_UNSENT_CLASSES = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When the order arrived, by both clocks, and the freshness of this freeze."""
+
+    now: float
+    agent_time_s: int
+    challenge: bytes
+
+
+def freeze(store: Store, device: Device, order: Signed[Order], moment: Moment) -> bytes:
+    """Prepare every message, write items, order and seal, and return the seal. The caller writes the state."""
+    prepared = _prepare_messages(store, device, Rules.from_order(order.body))
+    items = [encode_item(item) for item in prepared.items]
+    seal = issue(_seal(store, device, order, moment, prepared, items), attestation_key(store))
+    store.put({slots.item_name(sequence): item for sequence, item in enumerate(items, 1)})
+    store.put({slots.ORDER: order.data, slots.SEAL: seal})
+    return seal
+
+
+def discard(store: Store) -> None:
+    """Drop items and documents of a freeze that is not in force."""
+    store.erase([*store.names(slots.ITEM_PREFIX), slots.ORDER, slots.SEAL, *slots.RECEIPTS])
+
+
+def thaw(store: Store, device: Device, cancellation: Cancellation) -> None:
+    """Mark what the acquirer has as delivered, drop the contexts that it closed, and go on with its batch numbers."""
+    closed = set(cancellation.closed)
+    for name in list(store.names(slots.TRANSACTION_PREFIX)):
+        if _read(store, name).context in closed:
+            store.erase((name,))
+    for span in cancellation.delivered:
+        for sequence in range(span.first, span.last + 1):
+            _mark_delivered(store, sequence)
+    batches = {one.context: one.batch for one in cancellation.next_batches}
+    store.put({slots.DEVICE: encode_device(device.with_batches(batches))})
+
+
+def transactions(store: Store) -> Iterator[StoredTransaction]:
+    """What the terminal has sold, in the order of time."""
+    return (_read(store, name) for name in store.names(slots.TRANSACTION_PREFIX))
+
+
+def count_records(store: Store, context: int) -> tuple[int, int]:
+    """How many transactions a context holds, and how many of them the host has not had."""
+    records = [one for one in transactions(store) if one.context == context]
+    unsent = [one for one in records if _is_unsent(one)]
+    return len(records), len(unsent)
+
+
+def _is_unsent(one: StoredTransaction) -> bool:
+    offline = one.transaction_class in _UNSENT_CLASSES and not one.posted
+    return offline or one.transaction_class is TransactionClass.REVERSAL
+
+
+def _prepare_messages(store: Store, device: Device, rules: Rules) -> Prepared:
+    keys = TerminalDukpt.import_state(_held(store, slots.DUKPT.key))
+    stans = StanCounter(int.from_bytes(store.get(slots.STAN) or b"", "big"))
+    try:
+        prepared = prepare(device.contexts, tuple(transactions(store)), keys, stans, rules)
+        state = keys.export_state()
+        store.put({slots.DUKPT.key: bytes(state), slots.STAN: stans.last.to_bytes(3, "big")})
+        wipe(state)
+    finally:
+        keys.wipe()
+    return prepared
+
+
+def _seal(
+    store: Store, device: Device, order: Signed[Order], moment: Moment, prepared: Prepared, items: list[bytes]
+) -> Seal:
+    offset = int(moment.now) - moment.agent_time_s
+    return Seal(
+        serial=device.serial,
+        order_digest=order.digest,
+        challenge=moment.challenge,
+        sealed_at=int(moment.now),
+        clock_offset_s=max(-CLOCK_OFFSET_S_MAX, min(CLOCK_OFFSET_S_MAX, offset)),
+        boot_count=int.from_bytes(_held(store, slots.BOOT_COUNT), "big"),
+        tamper=Tamper.TAMPERED if store.get(slots.TAMPER_MARK) else Tamper.INTACT,
+        contexts=prepared.contexts,
+        item_count=len(items),
+        head=chain_head(items),
+        preauths=prepared.preauths,
+    )
+
+
+def _mark_delivered(store: Store, sequence: int) -> None:
+    """What the host booked is posted from now on; a reversal or void that it took is done with."""
+    data = store.get(slots.item_name(sequence))
+    item = None if data is None else decode_item(data)
+    if item is None or item.summary is None:
+        return
+    name = slots.transaction_name(item.summary.record)
+    if store.get(name) is None:
+        return
+    match item.kind:
+        case ItemKind.ADVICE:
+            store.put({name: replace(_read(store, name), posted=True).encode()})
+        case ItemKind.REVERSAL | ItemKind.PREAUTH_VOID:
+            store.erase((name,))
+        case _:
+            pass
+
+
+def _read(store: Store, name: str) -> StoredTransaction:
+    return StoredTransaction.decode(_held(store, name))
+
+
+def _held(store: Store, name: str) -> bytes:
+    value = store.get(name)
+    if value is None:
+        raise LocalError(f"the store holds no {name}")
+    return value

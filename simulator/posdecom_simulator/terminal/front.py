@@ -1,0 +1,144 @@
+"""The terminal on its line: a stack that listens, and a terminal that answers what arrives. Sans-IO.
+
+In a channel the terminal speaks first (`Confirmed`): by then it has judged the agent's certificate. Replies are taken
+from the terminal one at a time, as the line takes them, so that a flush needs the memory of one message. A terminal
+that must restart lets its last reply arrive, then sets `is_restart_due` and is deaf.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from posdecom_protocol.channel import Channel
+from posdecom_protocol.greeting import Hello, Service, Welcome
+from posdecom_protocol.link import Link
+from posdecom_protocol.messages import Reply, Request
+from posdecom_protocol.stack import Arrived, Greeted, Lost, Opened, Stack
+
+from .terminal import Terminal
+
+REQUESTS_MAX: Final = 8
+"""An agent keeps two reads on the line; what asks for more at once is no agent."""
+
+RESTART_S: Final = 2.0
+"""How long the last reply may take to arrive before the terminal restarts all the same."""
+
+
+class Front:
+    """One terminal on one line."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        channel: Callable[[], Channel],
+        now: float,
+        *,
+        line_rate_bytes_per_s: float | None = None,
+    ) -> None:
+        self._terminal = terminal
+        self._new_channel = channel
+        self._service = Service.IDENTIFY
+        self._requests: deque[Request] = deque()
+        self._replies: Iterator[Reply] = iter(())
+        self._waiting: Reply | None = None
+        self._restart_by: float | None = None
+        link = Link.acceptor(self._welcome, now, line_rate_bytes_per_s=line_rate_bytes_per_s)
+        self._stack = Stack(link, lambda _: self._channel())
+
+    def receive(self, data: bytes, now: float) -> None:
+        self._stack.receive(data, now)
+        self._turn(now)
+
+    def tick(self, now: float) -> None:
+        self._stack.tick(now)
+        self._turn(now)
+
+    def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
+        data = self._stack.bytes_to_send(now, room_bytes)
+        self._reply(now)
+        return data or self._stack.bytes_to_send(now, room_bytes)
+
+    def deadline(self) -> float | None:
+        due = [due for due in (self._stack.deadline(), self._restart_by) if due is not None]
+        return min(due, default=None)
+
+    def is_restart_due(self, now: float) -> bool:
+        """The terminal must start afresh, and its last reply arrived (or had its time to)."""
+        if self._restart_by is None:
+            return False
+        return self._stack.is_drained or now >= self._restart_by
+
+    @property
+    def stack(self) -> Stack:
+        """For its counters."""
+        return self._stack
+
+    # --- private -----------------------------------------------------------------------------------
+
+    def _welcome(self, hello: Hello) -> Welcome:
+        self._service = hello.service
+        device = self._terminal.device
+        return Welcome(
+            connection_id=hello.connection_id,
+            state=self._terminal.life.state,
+            tampered=self._terminal.is_tampered,
+            manufacturer=device.manufacturer,
+            model=device.model,
+            serial=device.serial,
+            version=hello.common_version(),
+        )
+
+    def _channel(self) -> Channel | None:
+        return self._new_channel() if self._service is Service.CHANNEL else None
+
+    def _turn(self, now: float) -> None:
+        for event in self._stack.events():
+            match event:
+                case Greeted():
+                    self._forget_requests()
+                case Opened(peer):
+                    self._waiting = None if peer is None else self._terminal.confirm()
+                case Arrived(message):
+                    self._take(message, now)
+                case Lost():
+                    self._forget_requests()
+        self._reply(now)
+
+    def _take(self, message: Request | Reply, now: float) -> None:
+        if not isinstance(message, Request) or len(self._requests) == REQUESTS_MAX:
+            self._stack.close(now)
+        else:
+            self._requests.append(message)
+
+    def _forget_requests(self) -> None:
+        self._requests.clear()
+        self._replies = iter(())
+        self._waiting = None
+
+    def _reply(self, now: float) -> None:
+        while self._stack.is_ready and self._restart_by is None:
+            reply = self._waiting or self._next_reply(now)
+            self._waiting = None
+            if reply is None:
+                return
+            self._stack.send(reply)
+            if self._terminal.restart_due:
+                self._restart_by = now + RESTART_S
+
+    def _next_reply(self, now: float) -> Reply | None:
+        reply = next(self._replies, None)
+        while reply is None and self._requests:
+            self._replies = self._answers(self._requests.popleft(), now)
+            reply = next(self._replies, None)
+        return reply
+
+    def _answers(self, request: Request, now: float) -> Iterator[Reply]:
+        match self._service:
+            case Service.CHANNEL:
+                return self._terminal.answer(request, now)
+            case Service.PROOFS:
+                return iter((self._terminal.proof(request),))
+            case Service.IDENTIFY:
+                return iter(())

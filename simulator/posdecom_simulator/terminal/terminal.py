@@ -1,0 +1,284 @@
+"""The terminal: answers requests by its lifecycle table, its guard and its store. Knows no line and no channel.
+
+`Terminal.boot` first finishes whatever erase was started. `answer` yields the replies to one request; a terminal whose
+`restart_due` is set has made an erase durable and must start afresh before it serves anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, assert_never
+
+from posdecom_protocol.certificates import Anchors, load_anchors
+from posdecom_protocol.documents import Signed, authenticate, open_document
+from posdecom_protocol.documents.order import Order
+from posdecom_protocol.documents.receipt import Basis
+from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.errors import LocalError
+from posdecom_protocol.guard import (
+    GuardRefusal,
+    Holding,
+    Vacancy,
+    check_cancellation,
+    check_order,
+    check_release,
+)
+from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
+from posdecom_protocol.messages import (
+    ITEMS_PER_BULK_BYTES,
+    Confirmed,
+    ContextInfo,
+    Erasing,
+    GetInventory,
+    GetProof,
+    Inventory,
+    Items,
+    OfferCancellation,
+    OfferOrder,
+    OfferRelease,
+    Proof,
+    ProofKind,
+    ReadItems,
+    Refusal,
+    Refused,
+    Released,
+    Reply,
+    Request,
+    Sealed,
+    SlotInfo,
+    StartErase,
+    Thawed,
+)
+
+from . import erase, freeze, slots
+from .device import Context, Device, Life, decode_device, decode_life, encode_life
+from .store import Store
+
+Entropy = Callable[[int], bytes]
+
+_PROOFS: Final = {
+    ProofKind.ORDER: slots.ORDER,
+    ProofKind.SEAL: slots.SEAL,
+    ProofKind.RECEIPT: slots.RECEIPTS[0],
+    ProofKind.SECOND_RECEIPT: slots.RECEIPTS[1],
+    ProofKind.EVIDENCE: slots.EVIDENCE,
+}
+
+_RELEASED: Final = (LifecycleState.SETTLED, LifecycleState.EXCEPTED)
+
+
+class Terminal:
+    """One terminal, running. Made by `boot`."""
+
+    def __init__(self, store: Store, entropy: Entropy) -> None:
+        self._store = store
+        self._entropy = entropy
+        self.restart_due = False
+
+    @classmethod
+    def boot(cls, store: Store, entropy: Entropy) -> Terminal:
+        """Start the terminal: count the boot, finish a started erase, drop what a cut freeze left behind.
+
+        ``restart_due`` is set if an erase was finished here: its process has seen the identity key.
+        """
+        terminal = cls(store, entropy)
+        count = int.from_bytes(store.get(slots.BOOT_COUNT) or b"", "big") + 1
+        store.put({slots.BOOT_COUNT: count.to_bytes(4, "big")})
+        terminal.restart_due = erase.finish(store)
+        if terminal.life.state is LifecycleState.ACTIVE:
+            freeze.discard(store)
+        return terminal
+
+    @property
+    def life(self) -> Life:
+        return decode_life(self._held(slots.STATE))
+
+    @property
+    def device(self) -> Device:
+        return decode_device(self._held(slots.DEVICE))
+
+    @property
+    def is_tampered(self) -> bool:
+        return self._store.get(slots.TAMPER_MARK) is not None
+
+    def confirm(self) -> Confirmed:
+        """What the terminal says first in every channel."""
+        return Confirmed(self.life.state, self.is_tampered)
+
+    def answer(self, request: Request, now: float) -> Iterator[Reply]:
+        """Replies to ``request``, made one at a time as they are taken; a refusal names its reason."""
+        try:
+            yield from self._answer(request, now)
+        except GuardRefusal as error:
+            yield Refused(error.reason)
+
+    def proof(self, request: Request) -> Reply:
+        """What anybody may have in the clear, from a terminal that is retired or blank."""
+        if not isinstance(request, GetProof) or self.life.state not in PROOFS_IN_CLEAR:
+            return Refused(Refusal.STATE)
+        return self._proof(request.kind)
+
+    # --- private ---------------------------------------------------------------------------------
+
+    def _answer(self, request: Request, now: float) -> Iterator[Reply]:
+        match request:
+            case GetInventory():
+                yield self._inventory(now)
+            case OfferOrder():
+                yield self._freeze(request, now)
+            case ReadItems():
+                yield from self._items(request)
+            case OfferRelease():
+                yield self._release(request)
+            case StartErase():
+                yield self._start_erase(request, now)
+            case OfferCancellation():
+                yield self._thaw(request)
+            case GetProof():
+                yield self._proof(request.kind)
+            case _:
+                assert_never(request)
+
+    def _freeze(self, request: OfferOrder, now: float) -> Reply:
+        life = self.life
+        if life.state is not LifecycleState.ACTIVE:
+            return self._same_seal(request)
+        device = self.device
+        vacancy = Vacancy(
+            serial=device.serial,
+            anchors=self._anchors(),
+            accounts=frozenset(context.account for context in device.contexts),
+            now=now,
+            last_record_at=life.last_record_at,
+            counter_of=life.counter_of,
+        )
+        order, signer = check_order(request.order, vacancy)
+        moment = freeze.Moment(now=now, agent_time_s=request.agent_time_s, challenge=self._entropy(32))
+        seal = freeze.freeze(self._store, device, order, moment)
+        self._store.put({slots.STATE: encode_life(life.frozen(signer.issuer_id, order.body.counter))})
+        return Sealed(seal)
+
+    def _same_seal(self, request: OfferOrder) -> Reply:
+        """The order that froze this terminal gives the same bytes again; any other comes too late."""
+        if request.order != self._store.get(slots.ORDER):
+            return Refused(Refusal.STATE)
+        return Sealed(self._held(slots.SEAL))
+
+    def _items(self, request: ReadItems) -> Iterator[Reply]:
+        """As many `Items` as the range needs, each filled up to about `ITEMS_PER_BULK_BYTES`."""
+        if self.life.state is not LifecycleState.FROZEN:
+            yield Refused(Refusal.STATE)
+            return
+        last = self._seal().body.item_count
+        if not 1 <= request.first <= last or not 1 <= request.count <= last - request.first + 1:
+            yield Refused(Refusal.NOT_FOUND)
+            return
+        first, bulk, size = request.first, list[bytes](), 0
+        for sequence in range(request.first, request.first + request.count):
+            item = self._held(slots.item_name(sequence))
+            if bulk and size + len(item) > ITEMS_PER_BULK_BYTES:
+                yield Items(first, tuple(bulk))
+                first, bulk, size = sequence, [], 0
+            bulk.append(item)
+            size += len(item)
+        yield Items(first, tuple(bulk))
+
+    def _release(self, request: OfferRelease) -> Reply:
+        """Verify, store, then write the state: a release that was taken before is confirmed again."""
+        life = self.life
+        stored = tuple(filter(None, (self._store.get(name) for name in slots.RECEIPTS)))
+        if life.state in _RELEASED and stored == request.receipts:
+            return Released(life.state)
+        release = check_release(request.receipts, self._holding(life))
+        target = (
+            LifecycleState.EXCEPTED if release.receipt.basis is Basis.EXCEPTION else LifecycleState.SETTLED
+        )
+        self._store.erase(slots.RECEIPTS)  # of a release that a power cut left half stored
+        self._store.put(dict(zip(slots.RECEIPTS, request.receipts, strict=False)))
+        self._store.put({slots.STATE: encode_life(life.to(target))})
+        return Released(target)
+
+    def _start_erase(self, request: StartErase, now: float) -> Reply:
+        """The stored receipts are verified once more: between release and erase the memory may have been touched."""
+        life = self.life
+        if life.state not in _RELEASED:
+            return Refused(Refusal.STATE)
+        receipts = tuple(filter(None, (self._store.get(name) for name in slots.RECEIPTS)))
+        release = check_release(receipts, self._holding(Life(LifecycleState.FROZEN)))
+        if request.receipt_digest != release.digests[0]:
+            return Refused(Refusal.SEAL)
+        erase.intend(self._store, life, release.digests, now)
+        self.restart_due = True
+        return Erasing()
+
+    def _thaw(self, request: OfferCancellation) -> Reply:
+        life = self.life
+        cancellation = check_cancellation(request.cancellation, self._holding(life))
+        freeze.thaw(self._store, self.device, cancellation.body)
+        self._store.put({slots.STATE: encode_life(life.to(LifecycleState.ACTIVE))})
+        freeze.discard(self._store)
+        return Thawed()
+
+    def _proof(self, kind: ProofKind) -> Reply:
+        document = self._store.get(_PROOFS[kind])
+        return Refused(Refusal.NOT_FOUND) if document is None else Proof(kind, document)
+
+    def _inventory(self, now: float) -> Inventory:
+        life, device = self.life, self.device
+        return Inventory(
+            state=life.state,
+            tampered=self.is_tampered,
+            serial=device.serial,
+            manufacturer=device.manufacturer,
+            model=device.model,
+            software_version=device.software_version,
+            boot_count=int.from_bytes(self._held(slots.BOOT_COUNT), "big"),
+            clock_s=int(now),
+            slots=tuple(self._slot_info(slot) for slot in (*slots.ERASE_ORDER, *slots.IDENTITY)),
+            contexts=tuple(self._context_info(context) for context in device.contexts),
+        )
+
+    def _slot_info(self, slot: slots.Slot) -> SlotInfo:
+        held = self._store.get(slot.key) is not None
+        kcv = (self._store.get(slot.kcv) or b"") if held else b""
+        method = slot.kcv_method if held else slots.KcvMethod.NONE
+        return SlotInfo(slot.name, slot.usage, slot.algorithm, int(method), kcv)
+
+    def _context_info(self, context: Context) -> ContextInfo:
+        records, unsent = freeze.count_records(self._store, context.index)
+        return ContextInfo(
+            context.index,
+            context.acquirer,
+            context.mid,
+            context.tid,
+            context.currency,
+            context.batch,
+            records,
+            unsent,
+        )
+
+    def _holding(self, life: Life) -> Holding:
+        if self._store.get(slots.SEAL) is None:
+            raise GuardRefusal(Refusal.STATE)
+        order = open_document(self._held(slots.ORDER), Order)
+        anchors = self._anchors()
+        return Holding(
+            serial=self.device.serial,
+            state=life.state,
+            anchors=anchors,
+            order=order,
+            order_signer=authenticate(order, anchors, at=None),
+            seal=self._seal(),
+        )
+
+    def _seal(self) -> Signed[Seal]:
+        return open_document(self._held(slots.SEAL), Seal)
+
+    def _anchors(self) -> Anchors:
+        return load_anchors(self._held(slots.ACQUIRER_ANCHORS))
+
+    def _held(self, name: str) -> bytes:
+        value = self._store.get(name)
+        if value is None:
+            raise LocalError(f"the store holds no {name}")
+        return value
