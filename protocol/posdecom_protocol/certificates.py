@@ -127,6 +127,9 @@ class Anchors:
         """The bundle that ``load_anchors`` reads, certificates only."""
         return b"".join(link.certificate.public_bytes(Encoding.PEM) for link in self.links)
 
+    def __repr__(self) -> str:
+        return f"Anchors({', '.join(link.name for link in self.links)})"
+
 
 def load_anchors(pem: bytes) -> Anchors:
     """Anchors from a PEM bundle of at least one certificate, each a self-signed Ed25519 CA with roles.

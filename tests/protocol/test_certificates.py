@@ -371,6 +371,7 @@ def test_a_bundle_is_written_as_it_was_read() -> None:
     bundle = pem(build(ROOT)) + pem(build(replace(ROOT, name="second", issuer="second")))
     assert load_anchors(bundle).pem() == bundle
     assert load_anchors(bundle + bundle) == load_anchors(bundle)
+    assert repr(load_anchors(bundle)) == "Anchors(root, second)"
 
 
 @pytest.mark.parametrize(

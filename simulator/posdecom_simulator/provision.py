@@ -1,0 +1,268 @@
+"""Lays out a demo site (see `site`): three authorities, an acquirer, a technician, and terminals in service.
+
+With a seed every byte is reproducible, keys included; such a site is for tests and protects nothing. Without one
+the keys come from the operating system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from posdecom_protocol.aes_dukpt import InitialKeyId, initial_key
+from posdecom_protocol.certificates import Role
+from posdecom_protocol.secret import Secret
+
+from .authority import NEVER, Authority, Entropy, Subject, Validity, key_pem, new_key
+from .site import (
+    ACQUIRER_ANCHORS_FILE,
+    ANCHORS_FILE,
+    APPROVER,
+    ATTESTATION,
+    BDK_BYTES,
+    BDK_FILE,
+    CHANNEL,
+    KEY_BYTES,
+    KEYS_FILE,
+    OEM_ID_BYTES,
+    ORDER,
+    RELEASE,
+    SETTINGS_FILE,
+    TECHNICIAN_ANCHORS_FILE,
+    AcquirerSettings,
+    BookedTerminal,
+    Identity,
+    SiteError,
+    TerminalKeys,
+    TerminalSettings,
+)
+from .terminal.device import Context
+
+TERMINALS_MAX: Final = 999
+
+TECHNICIAN, ACQUIRER, TERMINALS, AUTHORITIES = "technician", "acquirer", "terminals", "authorities"
+TECHNICIANS: Final = "technicians"
+"""Names of folders, and of the technicians' authority in the last one."""
+
+HOUR_S: Final = 3600.0
+DAY_S: Final = 24 * HOUR_S
+YEAR_S: Final = 365.25 * DAY_S
+TECHNICIAN_VALID_S: Final = DAY_S
+"""A stolen laptop is worth at most a day."""
+TECHNICIAN_BACKDATED_S: Final = HOUR_S / 12
+"""For terminals whose clocks are a little behind."""
+BACKDATED_S: Final = DAY_S
+"""Of all other certificates: a shop's day before the visit lies in it."""
+AUTHORITY_YEARS: Final = 20
+SIGNER_YEARS: Final = 3
+
+ACQUIRER_ROLES: Final = {ORDER: Role.ORDER, RELEASE: Role.RELEASE, APPROVER: Role.APPROVER}
+MAKER_ROLES: Final = (Role.TERMINAL, Role.TERMINAL_CHANNEL, Role.MAKER)
+TECHNICIAN_ROLES: Final = (Role.TECHNICIAN, Role.TECHNICIAN_CHANNEL)
+
+ISSUER: Final = "Demo Acquirer"
+TPDU: Final = bytes.fromhex("6000030000")
+CURRENCIES: Final = (156, 344)
+"""ISO 4217: CNY and HKD; one context each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where everything is."""
+
+    directory: Path
+    serials: tuple[str, ...]
+
+    @property
+    def technician(self) -> Path:
+        """For `posdecom_agent.site` (the agent's ``--site``)."""
+        return self.directory / TECHNICIAN
+
+    @property
+    def acquirer(self) -> Path:
+        """For `site.AcquirerSite`."""
+        return self.directory / ACQUIRER
+
+    @property
+    def trust(self) -> Path:
+        """PEM bundle of all anchors, for whoever verifies documents."""
+        return self.directory / "trust.pem"
+
+    def terminal(self, serial: str) -> Path:
+        """For `site.SiteTerminal`."""
+        return self.directory / TERMINALS / serial
+
+
+def provision(directory: Path, terminals: int = 1, seed: int | None = None, *, now: float) -> Site:
+    """Makes ``directory`` a new site with ``terminals`` terminals, "PD-000001" and up.
+
+    Args:
+        terminals: 1 to `TERMINALS_MAX`.
+        seed: makes every byte reproducible; None takes the operating system's randomness.
+        now: seconds since 1970, the time from which certificates are dated. The technician's lives 24 hours.
+
+    Raises:
+        SiteError: when the folder holds something already, or cannot be written.
+    """
+    if not 1 <= terminals <= TERMINALS_MAX:
+        raise SiteError(f"{terminals} terminals, not 1 to {TERMINALS_MAX}")
+    entropy = os.urandom if seed is None else seeded(seed)
+    site = Site(directory, tuple(f"PD-{number:06d}" for number in range(1, terminals + 1)))
+    try:
+        if directory.exists() and any(directory.iterdir()):
+            raise SiteError(f"{directory} is not empty")
+        _Provisioning(site, entropy, now).run()
+    except OSError as error:
+        raise SiteError(f"{directory} cannot be written: {error.strerror}") from error
+    return site
+
+
+def renew_technician(directory: Path, *, now: float, entropy: Entropy = os.urandom) -> None:
+    """Gives the site's technician a new key and certificate for 24 hours from ``now``. Raises SiteError."""
+    identity = Identity.load(directory / AUTHORITIES, TECHNICIANS)
+    key = Ed25519PrivateKey.from_private_bytes(identity.secret.data)
+    authority = Authority(key, x509.load_der_x509_certificate(identity.chain[0]))
+    try:
+        _issue_technician(authority, directory / TECHNICIAN, entropy, now)
+    except OSError as error:
+        raise SiteError(f"{directory / TECHNICIAN} cannot be written: {error.strerror}") from error
+
+
+def seeded(seed: int) -> Entropy:
+    """An endless stream of bytes that depends on ``seed`` only, the same on every Python."""
+    numbers: Iterator[int] = count()
+    return lambda length: hashlib.shake_256(f"posdecom/site/1/{seed}/{next(numbers)}".encode()).digest(length)
+
+
+class _Provisioning:
+    """One site while it is laid out."""
+
+    def __init__(self, site: Site, entropy: Entropy, now: float) -> None:
+        self._site = site
+        self._entropy = entropy
+        self._now = now
+        since = now - BACKDATED_S
+        self._device_validity = Validity(since, NEVER)
+        self._signer_validity = Validity(since, now + SIGNER_YEARS * YEAR_S)
+        authority_validity = Validity(since, now + AUTHORITY_YEARS * YEAR_S)
+        self._acquirer = Authority.create(ISSUER, ACQUIRER_ROLES.values(), authority_validity, entropy)
+        # Never expires either: a device certificate is worth no more than the authority above it.
+        self._maker = Authority.create("Demo Terminal Maker", MAKER_ROLES, self._device_validity, entropy)
+        self._technicians = Authority.create("Demo Service", TECHNICIAN_ROLES, authority_validity, entropy)
+        self._bdk = Secret(entropy(BDK_BYTES))
+        self._bdk_id = entropy(4)
+        self._oem_id = entropy(OEM_ID_BYTES)
+
+    def run(self) -> None:
+        self._site.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in (TECHNICIAN, ACQUIRER, TERMINALS, AUTHORITIES):
+            (self._site.directory / name).mkdir(mode=0o700)
+        trust = self._acquirer.pem() + self._maker.pem() + self._technicians.pem()
+        _write(self._site.trust, trust)
+        self._lay_out_authorities()
+        self._lay_out_acquirer(trust)
+        _write(self._site.technician / ANCHORS_FILE, trust)
+        _issue_technician(self._technicians, self._site.technician, self._entropy, self._now)
+        for number, serial in enumerate(self._site.serials, start=1):
+            self._lay_out_terminal(number, serial)
+
+    def _lay_out_authorities(self) -> None:
+        authorities = {"acquirer": self._acquirer, "maker": self._maker, TECHNICIANS: self._technicians}
+        for name, authority in authorities.items():
+            _write(self._site.directory / AUTHORITIES / f"{name}.key", key_pem(authority.key))
+            _write(self._site.directory / AUTHORITIES / f"{name}.pem", authority.pem())
+
+    def _lay_out_acquirer(self, trust: bytes) -> None:
+        folder = self._site.acquirer
+        for name, role in ACQUIRER_ROLES.items():
+            subject = Subject(f"{ISSUER} {name}")
+            self._write_identity(folder, name, self._acquirer, subject, role, self._signer_validity)
+        booked = tuple(
+            BookedTerminal(serial, self._initial_key_id(number), _contexts(number))
+            for number, serial in enumerate(self._site.serials, start=1)
+        )
+        _write(folder / BDK_FILE, self._bdk.data.hex().encode() + b"\n")
+        _write(folder / ANCHORS_FILE, trust)
+        _write(folder / SETTINGS_FILE, AcquirerSettings(ISSUER, TPDU, booked).toml().encode())
+
+    def _lay_out_terminal(self, number: int, serial: str) -> None:
+        folder, subject = self._site.terminal(serial), Subject(f"Demo Terminal {serial}", serial)
+        folder.mkdir(mode=0o700)
+        for name, role in {CHANNEL: Role.TERMINAL_CHANNEL, ATTESTATION: Role.TERMINAL}.items():
+            self._write_identity(folder, name, self._maker, subject, role, self._device_validity)
+        _write(folder / KEYS_FILE, self._keys(number).toml().encode())
+        _write(folder / SETTINGS_FILE, self._settings(number, serial).toml().encode())
+        _write(folder / ACQUIRER_ANCHORS_FILE, self._acquirer.pem())
+        _write(folder / TECHNICIAN_ANCHORS_FILE, self._technicians.pem())
+
+    def _settings(self, number: int, serial: str) -> TerminalSettings:
+        return TerminalSettings(
+            serial=serial,
+            manufacturer="Demo Terminal Maker",
+            model="PD-1",
+            software_version="1.0.0",
+            ueid=b"\x01" + self._entropy(16),
+            oem_id=self._oem_id,
+            tpdu=TPDU,
+            contexts=_contexts(number),
+        )
+
+    def _keys(self, number: int) -> TerminalKeys:
+        slots = {name: Secret(self._entropy(length)) for name, length in KEY_BYTES.items()}
+        initial_key_id = self._initial_key_id(number)
+        return TerminalKeys(initial_key_id, slots | {"DUKPT": initial_key(self._bdk, initial_key_id)})
+
+    def _initial_key_id(self, number: int) -> InitialKeyId:
+        """BDK id and derivation id, 4 bytes each (X9.24-3)."""
+        return InitialKeyId(self._bdk_id + number.to_bytes(4, "big"))
+
+    def _write_identity(
+        self, folder: Path, name: str, authority: Authority, subject: Subject, role: Role, validity: Validity
+    ) -> None:
+        key = new_key(self._entropy)
+        certificate = authority.issue(key.public_key(), subject, [role], validity)
+        _write(folder / f"{name}.key", key_pem(key))
+        _write(folder / f"{name}.pem", certificate.public_bytes(Encoding.PEM))
+
+
+def _issue_technician(authority: Authority, folder: Path, entropy: Entropy, now: float) -> None:
+    since = now - TECHNICIAN_BACKDATED_S
+    validity = Validity(since, since + TECHNICIAN_VALID_S)
+    key = new_key(entropy)
+    certificate = authority.issue(key.public_key(), Subject("Demo Technician"), TECHNICIAN_ROLES, validity)
+    _write(folder / "technician.key", key_pem(key))
+    _write(folder / "technician.pem", certificate.public_bytes(Encoding.PEM))
+
+
+def _contexts(number: int) -> tuple[Context, ...]:
+    """One per currency: another merchant account and terminal id at the same acquirer."""
+    return tuple(
+        Context(
+            index=index,
+            acquirer="DEMO",
+            mid=f"898{currency}{number:09d}",
+            tid=f"{currency}{number:05d}",
+            currency=currency,
+            batch=1,
+            dialect="cup",
+        )
+        for index, currency in enumerate(CURRENCIES)
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A file for its owner only; an old one is replaced at once or not."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    fresh.replace(path)

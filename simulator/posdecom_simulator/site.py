@@ -1,0 +1,391 @@
+"""A demo site on disk, as the terminal and the acquirer read it. `provision` writes it; layouts are told here.
+
+::
+
+    DIR/trust.pem             anchors of acquirer, terminal makers and technicians; certificates only
+    DIR/technician/           technician.key, technician.pem, anchors.pem: the agent's ``--site``
+    DIR/acquirer/             order, release, approver (.key, .pem), bdk.hex, anchors.pem, settings.toml
+    DIR/terminals/SERIAL/     channel, attestation (.key, .pem), keys.toml, settings.toml,
+                              acquirer.pem and technicians.pem: whom this terminal trusts, and for what
+    DIR/authorities/          acquirer, maker, technicians (.key, .pem): what issued all of it
+
+A real terminal gets ``keys.toml`` in a key injection room; here it is a file, because the simulated one must come
+from somewhere.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from posdecom_protocol.aes_dukpt import INITIAL_KEY_ID_BYTES, InitialKeyId
+from posdecom_protocol.certificates import Anchors, load_anchors, load_chain
+from posdecom_protocol.cose import SigningKey
+from posdecom_protocol.errors import DocumentError, PosdecomError
+from posdecom_protocol.limits import CONTEXTS_MAX
+from posdecom_protocol.secret import Secret
+
+from .terminal.device import Context
+
+TPDU_BYTES: Final = 5
+OEM_ID_BYTES: Final = 16
+"""A random one, RFC 9711 section 4.2.3.1."""
+UEID_BYTES: Final = 17
+"""Type 1 (RAND) and 128 random bits, RFC 9711 section 4.2.1."""
+
+KEY_BYTES: Final = {"TPK": 16, "TAK": 16, "TDK": 16, "DUKPT": 16, "TMK": 16, "STORAGE": 32}
+"""The slots of a terminal's ``keys.toml``. DUKPT is the AES-DUKPT initial key, STORAGE the data-at-rest key."""
+
+BDK_BYTES: Final = 16
+
+ORDER, RELEASE, APPROVER = "order", "release", "approver"
+CHANNEL, ATTESTATION = "channel", "attestation"
+BDK_FILE: Final = "bdk.hex"
+KEYS_FILE: Final = "keys.toml"
+SETTINGS_FILE: Final = "settings.toml"
+ANCHORS_FILE: Final = "anchors.pem"
+ACQUIRER_ANCHORS_FILE: Final = "acquirer.pem"
+TECHNICIAN_ANCHORS_FILE: Final = "technicians.pem"
+
+
+class SiteError(PosdecomError):
+    """A site cannot be read or laid out; the message names the file and the entry, never a value of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An Ed25519 key with its certificates, one pair of files."""
+
+    key_path: Path
+    chain_path: Path
+    secret: Secret
+    """The private key, 32 bytes (RFC 8032 section 5.1.5)."""
+    chain: tuple[bytes, ...]
+    """DER certificates, leaf first, without the anchor."""
+
+    @classmethod
+    def load(cls, directory: Path, name: str) -> Identity:
+        key_path, chain_path = directory / f"{name}.key", directory / f"{name}.pem"
+        try:
+            key = load_pem_private_key(_read(key_path), password=None)
+            chain = load_chain(_read(chain_path))
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SiteError(f"{key_path} is no unencrypted PEM private key") from error
+        except DocumentError as error:
+            raise SiteError(f"{chain_path}: {error}") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SiteError(f"{key_path} is no Ed25519 key")
+        certified = x509.load_der_x509_certificate(chain[0]).public_key()
+        if key.public_key() != certified:
+            raise SiteError(f"{key_path} is not the key of {chain_path.name}")
+        return cls(key_path, chain_path, Secret(key.private_bytes_raw()), chain)
+
+    def signing_key(self) -> SigningKey:
+        """Signs documents for as long as `secret` is not wiped."""
+
+        def sign(message: bytes) -> bytes:
+            return Ed25519PrivateKey.from_private_bytes(self.secret.data).sign(message)
+
+        return SigningKey(sign, self.chain)
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalSettings:
+    """What a terminal knows of itself that is no secret."""
+
+    serial: str
+    manufacturer: str
+    model: str
+    software_version: str
+    ueid: bytes
+    oem_id: bytes
+    tpdu: bytes
+    """5 bytes, of every message to the host."""
+    contexts: tuple[Context, ...]
+
+    def toml(self) -> str:
+        values = {
+            "serial": self.serial,
+            "manufacturer": self.manufacturer,
+            "model": self.model,
+            "software_version": self.software_version,
+            "ueid": self.ueid.hex(),
+            "oem_id": self.oem_id.hex(),
+            "tpdu": self.tpdu.hex(),
+        }
+        return _lines(values) + _context_tables("context", self.contexts)
+
+    @classmethod
+    def load(cls, path: Path) -> TerminalSettings:
+        table = _Table.load(path)
+        return cls(
+            serial=table.text("serial", 1, 32),
+            manufacturer=table.text("manufacturer", 1, 80),
+            model=table.text("model", 1, 80),
+            software_version=table.text("software_version", 1, 80),
+            ueid=table.octets("ueid", UEID_BYTES),
+            oem_id=table.octets("oem_id", OEM_ID_BYTES),
+            tpdu=table.octets("tpdu", TPDU_BYTES),
+            contexts=_contexts(table),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalKeys:
+    """What a key injection room loads into a terminal."""
+
+    initial_key_id: InitialKeyId
+    slots: Mapping[str, Secret]
+    """By name, exactly those of `KEY_BYTES`."""
+
+    def toml(self) -> str:
+        slots = {name: secret.data.hex() for name, secret in self.slots.items()}
+        return _lines({"initial_key_id": self.initial_key_id.hex()}) + "\n[slots]\n" + _lines(slots)
+
+    @classmethod
+    def load(cls, path: Path) -> TerminalKeys:
+        table = _Table.load(path)
+        slots = table.table("slots")
+        initial_key_id = InitialKeyId(table.octets("initial_key_id", INITIAL_KEY_ID_BYTES))
+        return cls(
+            initial_key_id, {name: Secret(slots.octets(name, length)) for name, length in KEY_BYTES.items()}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTerminal:
+    """One terminal's folder: everything that it is personalised with."""
+
+    directory: Path
+    settings: TerminalSettings
+    keys: TerminalKeys
+    channel: Identity
+    attestation: Identity
+    acquirer_anchors: Anchors
+    technician_anchors: Anchors
+
+    @classmethod
+    def load(cls, directory: Path) -> SiteTerminal:
+        """Reads ``DIR/terminals/SERIAL``. Raises SiteError."""
+        return cls(
+            directory=directory,
+            settings=TerminalSettings.load(directory / SETTINGS_FILE),
+            keys=TerminalKeys.load(directory / KEYS_FILE),
+            channel=Identity.load(directory, CHANNEL),
+            attestation=Identity.load(directory, ATTESTATION),
+            acquirer_anchors=_anchors(directory / ACQUIRER_ANCHORS_FILE),
+            technician_anchors=_anchors(directory / TECHNICIAN_ANCHORS_FILE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BookedTerminal:
+    """A terminal in the acquirer's books."""
+
+    serial: str
+    initial_key_id: InitialKeyId
+    contexts: tuple[Context, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcquirerSettings:
+    """The acquirer's books as far as they are no secret."""
+
+    issuer: str
+    """Who signs, for people: stands in orders and receipts."""
+    tpdu: bytes
+    """5 bytes, as terminals send it."""
+    terminals: tuple[BookedTerminal, ...]
+
+    def toml(self) -> str:
+        text = _lines({"issuer": self.issuer, "tpdu": self.tpdu.hex()})
+        for one in self.terminals:
+            values = {"serial": one.serial, "initial_key_id": one.initial_key_id.hex()}
+            text += "\n[[terminal]]\n" + _lines(values) + _context_tables("terminal.context", one.contexts)
+        return text
+
+    @classmethod
+    def load(cls, path: Path) -> AcquirerSettings:
+        table = _Table.load(path)
+        terminals = tuple(
+            BookedTerminal(
+                serial=one.text("serial", 1, 32),
+                initial_key_id=InitialKeyId(one.octets("initial_key_id", INITIAL_KEY_ID_BYTES)),
+                contexts=_contexts(one),
+            )
+            for one in table.tables("terminal")
+        )
+        return cls(table.text("issuer", 1, 80), table.octets("tpdu", TPDU_BYTES), terminals)
+
+
+@dataclass(frozen=True, slots=True)
+class AcquirerSite:
+    """The acquirer's folder: host and desk."""
+
+    directory: Path
+    settings: AcquirerSettings
+    order: Identity
+    release: Identity
+    approver: Identity
+    bdk: Secret
+    anchors: Anchors
+    """Whom the desk believes: terminal makers, technicians, itself."""
+
+    @classmethod
+    def load(cls, directory: Path) -> AcquirerSite:
+        """Reads ``DIR/acquirer``. Raises SiteError."""
+        return cls(
+            directory=directory,
+            settings=AcquirerSettings.load(directory / SETTINGS_FILE),
+            order=Identity.load(directory, ORDER),
+            release=Identity.load(directory, RELEASE),
+            approver=Identity.load(directory, APPROVER),
+            bdk=_bdk(directory / BDK_FILE),
+            anchors=_anchors(directory / ANCHORS_FILE),
+        )
+
+    def terminal(self, serial: str) -> BookedTerminal:
+        """The books' entry for one terminal. Raises SiteError."""
+        for one in self.settings.terminals:
+            if one.serial == serial:
+                return one
+        raise SiteError(f"{self.directory / SETTINGS_FILE} knows no terminal {serial}")
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A TOML table that says in which file, and under which name, something is wrong."""
+
+    path: Path
+    values: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: Path) -> _Table:
+        try:
+            return cls(path, tomllib.loads(_read(path).decode("utf-8")))
+        except ValueError:  # bad UTF-8 or bad TOML; both errors carry the text, and there may be keys in it
+            raise SiteError(f"{path} is no TOML") from None
+
+    def _get(self, name: str, kind: type) -> Any:
+        value = self.values.get(name)
+        if type(value) is not kind:  # not isinstance: True is no number
+            raise SiteError(f"{self.path}: {name} is missing or not of type {kind.__name__}")
+        return value
+
+    def text(self, name: str, low: int, high: int) -> str:
+        """``low`` to ``high`` printable characters."""
+        value: str = self._get(name, str)
+        if not low <= len(value) <= high or not value.isprintable():
+            raise SiteError(f"{self.path}: {name} is not {low} to {high} printable characters")
+        return value
+
+    def number(self, name: str, low: int, high: int) -> int:
+        value: int = self._get(name, int)
+        if not low <= value <= high:
+            raise SiteError(f"{self.path}: {name} is not {low} to {high}")
+        return value
+
+    def octets(self, name: str, length: int) -> bytes:
+        """``length`` bytes in hexadecimal."""
+        value = _unhex(self._get(name, str))
+        if value is None or len(value) != length:
+            raise SiteError(f"{self.path}: {name} is not {length} bytes in hexadecimal")
+        return value
+
+    def table(self, name: str) -> _Table:
+        return _Table(self.path, self._get(name, dict))
+
+    def tables(self, name: str) -> list[_Table]:
+        entries = self._get(name, list)
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise SiteError(f"{self.path}: {name} is no array of tables")
+        return [_Table(self.path, entry) for entry in entries]
+
+
+def _contexts(table: _Table) -> tuple[Context, ...]:
+    contexts = tuple(
+        Context(
+            index=one.number("index", 0, CONTEXTS_MAX - 1),
+            acquirer=one.text("acquirer", 1, 32),
+            mid=one.text("mid", 15, 15),
+            tid=one.text("tid", 8, 8),
+            currency=one.number("currency", 1, 999),
+            batch=one.number("batch", 1, 999_999),
+            dialect=one.text("dialect", 1, 16),
+        )
+        for one in table.tables("context")
+    )
+    if [one.index for one in contexts] != list(range(len(contexts))):
+        raise SiteError(f"{table.path}: contexts are not numbered 0, 1, 2...")
+    return contexts
+
+
+def _anchors(path: Path) -> Anchors:
+    try:
+        return load_anchors(_read(path))
+    except DocumentError as error:
+        raise SiteError(f"{path}: {error}") from error
+
+
+def _bdk(path: Path) -> Secret:
+    value = _unhex(_read(path).decode("ascii", "replace"))
+    if value is None or len(value) != BDK_BYTES:
+        raise SiteError(f"{path} is not {BDK_BYTES} bytes in hexadecimal")
+    return Secret(value)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SiteError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _unhex(text: str) -> bytes | None:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None
+
+
+# --- writing TOML: strings and integers, which is all that a site needs ---------------------------
+
+
+def _lines(values: Mapping[str, str | int]) -> str:
+    return "".join(f"{name} = {_value(value)}\n" for name, value in values.items())
+
+
+def _value(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    assert value.isprintable() and not set(value) & {'"', "\\"}  # ours, so a basic string needs no escape
+    return f'"{value}"'
+
+
+def _context_tables(name: str, contexts: tuple[Context, ...]) -> str:
+    return "".join(
+        f"\n[[{name}]]\n"
+        + _lines(
+            {
+                "index": one.index,
+                "acquirer": one.acquirer,
+                "mid": one.mid,
+                "tid": one.tid,
+                "currency": one.currency,
+                "batch": one.batch,
+                "dialect": one.dialect,
+            }
+        )
+        for one in contexts
+    )
