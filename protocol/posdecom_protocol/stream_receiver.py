@@ -6,6 +6,7 @@ would need more, or whose number was seen before, or is older than the map of nu
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from typing import Final
 
 from .acknowledgement import NUMBERS_MAPPED, Acknowledgement
@@ -28,6 +29,7 @@ class StreamReceiver:
         self._window_bytes = window_bytes
         self._ready = bytearray()
         self._ahead: dict[int, bytes] = {}
+        self._starts: list[int] = []
         self._next_offset = 0
         self._highest = -1
         self._missing = 0
@@ -89,9 +91,8 @@ class StreamReceiver:
         if start > self._next_offset:
             return self._store_ahead(start, body)
         self._deliver(start, body)
-        for piece_start in sorted(self._ahead):
-            if piece_start > self._next_offset:
-                break
+        while self._starts and self._starts[0] <= self._next_offset:
+            piece_start = self._starts.pop(0)
             self._deliver(piece_start, self._ahead.pop(piece_start))
         return True
 
@@ -100,7 +101,10 @@ class StreamReceiver:
         if len(self._ahead) >= PIECES_AHEAD_MAX:
             return False
         position = start
-        for piece_start in sorted(self._ahead):
+        near = slice(
+            max(0, bisect_right(self._starts, start) - 1), bisect_left(self._starts, start + len(body))
+        )
+        for piece_start in self._starts[near]:
             self._keep(position, body[position - start : max(0, piece_start - start)])
             position = max(position, piece_start + len(self._ahead[piece_start]))
         self._keep(position, body[position - start :])
@@ -109,6 +113,7 @@ class StreamReceiver:
     def _keep(self, start: int, body: bytes) -> None:
         if body:
             self._ahead[start] = body
+            insort(self._starts, start)
 
     def _deliver(self, start: int, body: bytes) -> None:
         fresh = body[max(0, self._next_offset - start) :]
