@@ -6,13 +6,14 @@ that is not exactly its layout is a `MessageError`, a value that does not fit is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Final
 
 from .errors import LocalError, MessageError
-from .money import AMOUNT_MAX, COUNT_MAX, CardGroup, GroupTotals, Tally
+from .money import AMOUNT_MAX, COUNT_MAX, CardGroup, GroupTotals, Tally, TransactionClass
 
 NETWORK_CODE_TOTALS: Final = 201
 """Field 60.3 of 0500, and of a 0320 that carries a transaction."""
@@ -42,6 +43,20 @@ class MessageType(IntEnum):
     REFUND = 25
     OFFLINE_SALE = 30
     ADJUSTMENT = 32
+
+
+MESSAGE_TYPE: Final[Mapping[TransactionClass, MessageType]] = MappingProxyType(
+    {
+        TransactionClass.SALE: MessageType.SALE,
+        TransactionClass.VOID: MessageType.VOID,
+        TransactionClass.REFUND: MessageType.REFUND,
+        TransactionClass.OFFLINE_SALE: MessageType.OFFLINE_SALE,
+        TransactionClass.ADJUSTMENT: MessageType.ADJUSTMENT,
+        TransactionClass.COMPLETION: MessageType.COMPLETION,
+        TransactionClass.COMPLETION_VOID: MessageType.COMPLETION_VOID,
+    }
+)
+"""Field 60.1 of the advice or upload of a transaction; exactly the classes that are in totals."""
 
 
 class Reply(IntEnum):

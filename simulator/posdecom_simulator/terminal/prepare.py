@@ -21,6 +21,7 @@ from functools import partial
 from typing import Final
 
 from posdecom_protocol.data_elements import (
+    MESSAGE_TYPE,
     NETWORK_CODE_END_BALANCED,
     NETWORK_CODE_END_UNBALANCED,
     NETWORK_CODE_NONE,
@@ -59,10 +60,7 @@ _GIVE: Final = "000000"
 _GIVE_BACK: Final = "200000"
 """Processing codes: purchase, and its opposite."""
 
-_OFFLINE: Final = {
-    TransactionClass.OFFLINE_SALE: MessageType.OFFLINE_SALE,
-    TransactionClass.ADJUSTMENT: MessageType.ADJUSTMENT,
-}
+_OFFLINE: Final = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
 _VOIDS: Final = frozenset({TransactionClass.VOID, TransactionClass.COMPLETION_VOID})
 
 
@@ -211,7 +209,7 @@ class _Composer:
     def _advice(self, records: dict[int, StoredTransaction], sale: StoredTransaction) -> Item:
         fields = self._about(sale) | {3: _GIVE, 11: f"{sale.stan:06d}", 38: sale.auth_code}
         fields |= {12: sale.local_time[6:], 13: sale.local_time[2:6]}
-        fields |= {60: self._reference(_OFFLINE[sale.transaction_class])}
+        fields |= {60: self._reference(MESSAGE_TYPE[sale.transaction_class])}
         if sale.original is not None:
             fields[61] = self._original(records[sale.original])
         return self._item(ItemKind.ADVICE, "0220", fields, sale)
@@ -237,7 +235,7 @@ class _Composer:
             11: self._stan(),
             48: UploadDetail(one.group, one.stan, masked, one.amount).encode(),
             57: one.account_data,
-            60: self._reference(_TYPE_OF[one.transaction_class], NETWORK_CODE_TOTALS),
+            60: self._reference(MESSAGE_TYPE[one.transaction_class], NETWORK_CODE_TOTALS),
         }
         return self._item(ItemKind.UPLOAD, "0320", fields, one)
 
@@ -275,18 +273,6 @@ class _Composer:
 
     def _original(self, one: StoredTransaction) -> str:
         return Original(self._context.batch, one.stan, one.local_time[2:6]).encode()
-
-
-_TYPE_OF: Final = {
-    TransactionClass.SALE: MessageType.SALE,
-    TransactionClass.VOID: MessageType.VOID,
-    TransactionClass.REFUND: MessageType.REFUND,
-    TransactionClass.OFFLINE_SALE: MessageType.OFFLINE_SALE,
-    TransactionClass.ADJUSTMENT: MessageType.ADJUSTMENT,
-    TransactionClass.COMPLETION: MessageType.COMPLETION,
-    TransactionClass.COMPLETION_VOID: MessageType.COMPLETION_VOID,
-}
-"""Field 60.1 of an upload; the classes that are in totals."""
 
 
 def _is_money(one: StoredTransaction) -> bool:

@@ -1,0 +1,329 @@
+"""The conversation with the acquirer's host about one context: which stored message goes out next, and what came back.
+
+Sans-IO. The engine composes and changes nothing: it sends the terminal's bytes, waits for the answer that belongs to
+them, and reports what it means. One message is under way at a time.
+
+The caller's part, in this order, whenever something happened (`receive`, `tick`, `connected`, `disconnected`):
+
+1. drain `events` and make every `Answered` durable;
+2. then ask `bytes_to_send`. It gives nothing as long as an event waits to be drained.
+
+So an outcome is in the journal before the next message is on its way, and a new `Settlement` built from the journal
+goes on where the old one stood. What was under way is sent again as the same bytes; the host answers 94 if it had
+them. Silence and lost connections are met the same way, a bounded number of times; then `Stopped` names why.
+
+Not here: sockets and their reconnection, the journal, other contexts, and judging answers (dialects.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+from posdecom_protocol.data_elements import BatchReference
+from posdecom_protocol.errors import MessageError
+from posdecom_protocol.iso8583 import IsoMessage, LengthPrefix, answer_mti, decode, frame_message
+from posdecom_protocol.records import ItemKind
+
+from .dialects import Branch, Delivered, Dialect, Outcome, Phase, Refused
+
+ANSWER_TIMEOUT_S: Final = 60.0
+"""As store-and-forward hosts are given; a settlement answer may take that long at the end of a day."""
+
+RESENDS_MAX: Final = 3
+"""UnionPay's usual limit for repeating a reversal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item of the context, as the journal lists it."""
+
+    sequence: int
+    kind: ItemKind
+
+
+class Reason(Enum):
+    """Why a conversation stopped before its end. What was answered stays answered."""
+
+    NO_ANSWER = "the host did not answer"
+    STREAM_BROKEN = "the host's bytes are no messages"
+    CONTRADICTION = "the host contradicts itself"
+    TOTALS_REFUSED = "the host refused the totals"
+    BAD_ITEM = "a stored message is not what its place in the conversation needs"
+
+    @property
+    def resumable(self) -> bool:
+        """Trying again later can help, without anybody's decision."""
+        return self in (Reason.NO_ANSWER, Reason.STREAM_BROKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Journal this before anything else is sent."""
+
+    sequence: int
+    outcome: Outcome
+    answer_digest: bytes
+    """SHA-256 of the answer's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseDone:
+    """Every item of this kind has its outcome."""
+
+    kind: ItemKind
+    delivered: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The conversation is complete; some of it may have been refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    reason: Reason
+    sequence: int
+    """The item that it stopped at, 0 for none."""
+
+
+Event: TypeAlias = Answered | PhaseDone | Finished | Stopped
+
+Identity: TypeAlias = tuple[str, str, str, str]
+"""MTI, STAN, TID, MID: what makes an answer belong to a message."""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """The message under way."""
+
+    phase: Phase
+    sequence: int
+    data: bytes
+    request: IsoMessage
+    answered_by: Identity
+    sends: int = 0
+    due: bool = True
+    """To be sent, or sent again."""
+    deadline: float | None = None
+
+
+class Settlement:
+    """See the module. ``index``: the context's items; ``message``: the ISO 8583 bytes of a sequence, looked up when
+    its turn comes; ``outcomes``: what the journal holds of earlier runs."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        index: Sequence[Entry],
+        message: Callable[[int], bytes],
+        outcomes: Mapping[int, Outcome],
+        *,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        resends_max: int = RESENDS_MAX,
+    ) -> None:
+        self._dialect = dialect
+        self._sequences = {
+            phase.kind: [entry.sequence for entry in index if entry.kind is phase.kind]
+            for phase in dialect.phases
+        }
+        self._message = message
+        self._outcomes = dict(outcomes)
+        self._answer_timeout_s = answer_timeout_s
+        self._resends_max = resends_max
+        self._stream = LengthPrefix()
+        self._connected = False
+        self._events: list[Event] = []
+        self._concluded: dict[Identity, tuple[Phase, Outcome]] = {}
+        self._walk = self._steps()
+        self._exchange: _Exchange | None = None
+        self.ignored = 0
+        """Answers that belonged to nothing: late, duplicate, foreign or malformed."""
+        self._go_on()
+
+    # --- what happens to it
+
+    def connected(self, now: float) -> None:
+        """A connection to the host is up: what is under way goes out (again) on it."""
+        self._stream = LengthPrefix()
+        self._connected = True
+
+    def disconnected(self, now: float) -> None:
+        """The connection is gone; the driver tries to make another, and this object asks for nothing meanwhile."""
+        self._connected = False
+        if self._exchange is not None and not self._exchange.due:
+            self._send_again(self._exchange)
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Bytes from the host, cut anyhow."""
+        try:
+            messages = self._stream.receive(data) if self._connected else []
+        except MessageError:
+            self._stop(Reason.STREAM_BROKEN)
+            return
+        for message in messages:
+            self._answer(message)
+
+    def tick(self, now: float) -> None:
+        """Time has passed; does something only at `deadline`."""
+        exchange = self._exchange
+        if exchange is not None and exchange.deadline is not None and now >= exchange.deadline:
+            self._send_again(exchange)
+
+    # --- what it wants
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def bytes_to_send(self, now: float) -> bytes:
+        """One message with its length prefix, or nothing; see the module about events that wait."""
+        exchange = self._exchange
+        if exchange is None or not exchange.due or not self._connected or self._events:
+            return b""
+        exchange.due = False
+        exchange.sends += 1
+        exchange.deadline = now + self._answer_timeout_s
+        return frame_message(exchange.data)
+
+    def deadline(self) -> float | None:
+        """When to call `tick` at the latest."""
+        return None if self._exchange is None else self._exchange.deadline
+
+    @property
+    def outcomes(self) -> Mapping[int, Outcome]:
+        """By sequence, of this run and those before it."""
+        return self._outcomes
+
+    # --- the order of the conversation
+
+    def _steps(self) -> Iterator[tuple[Phase, int]]:
+        """Phase by phase what has no outcome yet. Asked for the next step once the one before has its outcome."""
+        branch = Branch.ALWAYS
+        for phase in self._dialect.phases:
+            sequences = self._sequences[phase.kind]
+            if phase.branch not in (Branch.ALWAYS, branch):
+                continue
+            missing = [sequence for sequence in sequences if sequence not in self._outcomes]
+            for sequence in missing:
+                yield phase, sequence
+            outcomes = [self._outcomes[sequence] for sequence in sequences]
+            if missing:
+                self._events.append(_phase_done(phase.kind, outcomes))
+            if phase.decides and outcomes:
+                if any(isinstance(outcome, Refused) for outcome in outcomes):
+                    self._events.append(Stopped(Reason.TOTALS_REFUSED, sequences[0]))
+                    return
+                branch = _branch(outcomes)
+        self._events.append(Finished())
+
+    def _go_on(self) -> None:
+        """Make the next step the one under way. None left: the walk has said why."""
+        step = next(self._walk, None)
+        self._exchange = None if step is None else self._begin(*step)
+
+    def _begin(self, phase: Phase, sequence: int) -> _Exchange | None:
+        data = self._message(sequence)
+        try:
+            request = decode(data)
+            mti, stan, tid, mid = _identity(request)
+        except MessageError:
+            mti = ""
+        if mti != phase.mti:
+            self._events.append(Stopped(Reason.BAD_ITEM, sequence))
+            return None
+        return _Exchange(phase, sequence, data, request, (answer_mti(mti), stan, tid, mid))
+
+    # --- answers
+
+    def _answer(self, data: bytes) -> None:
+        try:
+            answer = decode(data)
+            identity = _identity(answer)
+            exchange = self._exchange_of(identity, answer)
+            if exchange is None:
+                self._unexpected(identity, answer)
+            elif _differs(exchange.request, answer):
+                self._stop(Reason.CONTRADICTION)
+            else:
+                self._conclude(exchange, exchange.phase.judge(answer), data)
+        except MessageError:
+            self.ignored += 1
+
+    def _exchange_of(self, identity: Identity, answer: IsoMessage) -> _Exchange | None:
+        """What is under way, if this is its answer."""
+        exchange = self._exchange
+        if exchange is None or identity != exchange.answered_by or not _same_batch(exchange.request, answer):
+            return None
+        return exchange
+
+    def _conclude(self, exchange: _Exchange, outcome: Outcome, answer: bytes) -> None:
+        self._outcomes[exchange.sequence] = outcome
+        self._concluded[exchange.answered_by] = exchange.phase, outcome
+        self._events.append(Answered(exchange.sequence, outcome, hashlib.sha256(answer).digest()))
+        self._go_on()
+
+    def _unexpected(self, identity: Identity, answer: IsoMessage) -> None:
+        """Late and duplicate answers are normal; one that says the opposite of the first is not."""
+        if identity in self._concluded:
+            phase, outcome = self._concluded[identity]
+            if _contradict(outcome, phase.judge(answer)):
+                self._stop(Reason.CONTRADICTION)
+        self.ignored += 1
+
+    def _send_again(self, exchange: _Exchange) -> None:
+        exchange.deadline = None
+        exchange.due = True
+        if exchange.sends > self._resends_max:
+            self._stop(Reason.NO_ANSWER)
+
+    def _stop(self, reason: Reason) -> None:
+        sequence = 0 if self._exchange is None else self._exchange.sequence
+        self._exchange = None
+        self._connected = False
+        self._events.append(Stopped(reason, sequence))
+
+
+def _identity(message: IsoMessage) -> Identity:
+    return message.mti, message.text(11), message.text(41), message.text(42)
+
+
+def _same_batch(request: IsoMessage, answer: IsoMessage) -> bool:
+    """STANs start again after 999999: an answer that names another batch belongs to another message."""
+    if 60 not in answer.fields or 60 not in request.fields:
+        return True
+    return BatchReference.decode(answer.text(60)).batch == BatchReference.decode(request.text(60)).batch
+
+
+def _differs(request: IsoMessage, answer: IsoMessage) -> bool:
+    """The answer is about another amount or currency than the message."""
+    return any(
+        answer.fields[number] != request.fields[number]
+        for number in (4, 49)
+        if number in answer.fields and number in request.fields
+    )
+
+
+def _contradict(first: Outcome, second: Outcome) -> bool:
+    match first, second:
+        case Delivered(one), Delivered(other):
+            return one is not None and other is not None and one is not other
+        case Refused(), Refused():
+            return False
+        case _:
+            return True
+
+
+def _branch(outcomes: Sequence[Outcome]) -> Branch:
+    """Balanced only if the host said so. A host that says nothing gets every detail."""
+    return Branch.BALANCED if outcomes == [Delivered(balanced=True)] else Branch.NOT_BALANCED
+
+
+def _phase_done(kind: ItemKind, outcomes: Sequence[Outcome]) -> PhaseDone:
+    refused = sum(isinstance(outcome, Refused) for outcome in outcomes)
+    return PhaseDone(kind, len(outcomes) - refused, refused)
