@@ -303,6 +303,13 @@ def test_a_repeated_serial_number_is_refused_since_readers_would_differ() -> Non
     assert reason == "a subject attribute is repeated, too long or not printable"
 
 
+def test_a_serial_number_over_64_characters_is_refused() -> None:
+    at_most = replace(LEAF, serial_numbers=("9" * 64,))
+    assert validate([build(at_most)], anchors(ROOT), Role.RELEASE, NOW).serial_number == "9" * 64
+    reason = refusal(replace(LEAF, serial_numbers=("9" * 65,)))
+    assert reason == "a subject attribute is repeated, too long or not printable"
+
+
 def test_a_name_that_would_drive_the_screen_is_refused() -> None:
     reason = refusal(replace(LEAF, name="\x1b[2J"))
     assert reason == "a subject attribute is repeated, too long or not printable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import ssl
 from collections.abc import Callable
@@ -185,6 +186,13 @@ def test_a_close_ends_both_sides_cleanly(works: Works) -> None:
     assert client.bytes_to_send() == b""
 
 
+def test_a_close_is_answered_with_a_close(works: Works) -> None:
+    client, server = secured(works)
+    server.close()
+    client.receive(server.bytes_to_send(), NOW)
+    assert len(client.bytes_to_send()) == 24  # one alert record
+
+
 def test_the_line_may_go_after_a_clean_end_without_another_event(works: Works) -> None:
     client, server = secured(works)
     server.close()
@@ -277,8 +285,18 @@ def without_role(authority: Authority, party: Paths) -> None:
 def test_an_expired_technician_is_refused_by_the_terminals_clock_and_not_by_the_computers(
     works: Works,
 ) -> None:
-    _, at_server = converse(works.client(), works.server(), now=NOW + 2 * DAY)
-    assert reason(at_server) == "certificate chain: a certificate has expired"
+    server = works.server()
+    client = works.client()
+    hello = client.bytes_to_send()
+    server.receive(hello, NOW + 2 * DAY)
+    client.receive(server.bytes_to_send(), NOW)
+    server.receive(client.bytes_to_send(), NOW + 2 * DAY)
+    assert reason(server.events()) == "certificate chain: a certificate has expired"
+    client.receive(server.bytes_to_send(), NOW)
+    assert [type(event) for event in client.events()] == [
+        Secured,
+        Ended,
+    ]  # told by a close, for want of an alert
 
 
 def test_a_terminal_without_a_plausible_clock_lets_an_expired_technician_in(works: Works) -> None:
@@ -489,6 +507,18 @@ def test_a_key_that_does_not_fit_its_certificate_is_our_own_fault(works: Works) 
 def test_no_anchors_is_our_own_fault(works: Works) -> None:
     with pytest.raises(LocalError):
         client_context(works.agent.chain, works.agent.key, Anchors())
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="anonymous files are Linux's")
+def test_a_key_may_lie_in_an_anonymous_file(works: Works) -> None:
+    memory = os.memfd_create("key")
+    try:
+        os.write(memory, Path(works.agent.key).read_bytes())
+        client, server = works.client(Paths(works.agent.chain, f"/proc/self/fd/{memory}")), works.server()
+    finally:
+        os.close(memory)  # a context has read its files when it is made
+    _, at_server = converse(client, server)
+    assert isinstance(at_server[0], Secured)
 
 
 def test_an_encrypted_key_is_refused_and_no_password_is_asked_for(works: Works) -> None:
