@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from posdecom_agent import journal as journal_module
 from posdecom_agent.journal import (
     BODY_BYTES_MAX,
     HEAD_EMPTY,
@@ -31,6 +32,15 @@ from posdecom_protocol.errors import LocalError
 
 ORDER = Row("order", 0, b"signed order")
 ITEMS = [Row("item", sequence, b"message %d" % sequence) for sequence in range(1, 6)]
+
+# sqlite.org/pragma.html: synchronous 2 = FULL
+DURABLE = {
+    "locking_mode": "exclusive",
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "fullfsync": 1,
+    "checkpoint_fullfsync": 1,
+}
 
 FreeBytes = Callable[[], int]
 Opener = Callable[[FreeBytes | None], Journal]
@@ -206,6 +216,20 @@ def test_a_second_opener_finds_the_journal_busy(path: Path) -> None:
     first.append([ORDER])
     first.close()
     assert SqliteJournal.open(path).count("order") == 1
+
+
+def test_the_settings_that_make_a_commit_durable_are_in_force(path: Path) -> None:
+    journal = SqliteJournal.open(path)
+    ask = {name: journal._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in DURABLE}
+    assert ask == DURABLE
+    assert not Path(f"{path}-shm").exists()
+    journal.close()
+
+
+def test_a_setting_that_does_not_take_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_PRAGMAS", (("synchronous", "OFF", 2),))
+    with pytest.raises(StorageFailed, match="does not take synchronous=OFF"):
+        SqliteJournal.open(path)
 
 
 # ---- append only, and rot
