@@ -5,8 +5,10 @@ Each direction takes bytes at its own rate, damages them, and hands them over in
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from posdecom_protocol.link import Link
@@ -99,10 +101,13 @@ class VirtualLine:
     ) -> None:
         self.now = now
         self.left, self.right = left, right
+        self.rightward, self.leftward = rightward, leftward
         self._wires = ((left, right, rightward), (right, left, leftward))
         self._arrivals: list[tuple[float, int, End, bytes]] = []
         self._serial = 0
         self.turns = 0
+        self.trace = hashlib.sha256()
+        """What arrived where and when: equal for equal seeds."""
 
     def step(self) -> None:
         """Both ends take their turn, then time moves to what happens next."""
@@ -113,9 +118,8 @@ class VirtualLine:
                 heapq.heappush(self._arrivals, (at, self._serial, target, data))
         self._move_on()
 
-    def run_until(self, done: object, limit_s: float) -> bool:
+    def run_until(self, done: Callable[[], bool], limit_s: float) -> bool:
         """Steps until ``done()`` is true; False when virtual time runs out first."""
-        assert callable(done)
         end = self.now + limit_s
         while not done():
             if self.now >= end:
@@ -133,5 +137,6 @@ class VirtualLine:
             wakes.append(self._arrivals[0][0])
         self.now = max(self.now, min(wakes, default=self.now + 1.0))
         while self._arrivals and self._arrivals[0][0] <= self.now:
-            _, _, target, data = heapq.heappop(self._arrivals)
+            at, _, target, data = heapq.heappop(self._arrivals)
+            self.trace.update(f"{at} {target is self.left} {data.hex()}\n".encode())
             target.link.receive(data, self.now)
