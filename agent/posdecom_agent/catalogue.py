@@ -116,6 +116,14 @@ SYSTEM: Final = Entry(
     "not a mistake in what you typed; what was acknowledged is stored",
     (AGAIN,),
 )
+SITE: Final = Entry(
+    "PD-E09",
+    "site",
+    Exit.FORBIDDEN,
+    "the technician's folder cannot be used",
+    "{cause}",
+    ("get a fresh certificate from whoever issues them (valid for 24 hours)",),
+)
 
 # ---- the port and the terminal
 
@@ -293,13 +301,29 @@ ERASE_UNVERIFIED: Final = Entry(
     "{cause}",
     ("keep the terminal in custody and call the acquirer",),
 )
+ORDER_REFUSED: Final = Entry(
+    "PD-E62",
+    "order-refused",
+    Exit.ERASE_REFUSED,
+    "the terminal does not take this order",
+    "{cause}",
+    ("get a new order for this terminal from the acquirer", "check the clocks of terminal and laptop"),
+)
+THAWED: Final = Entry(
+    "PD-E63",
+    "thawed",
+    Exit.NOTHING_TO_DO,
+    "terminal {serial} trades again",
+    "the acquirer cancelled this decommission; what was settled stays settled",
+    ("nothing; a later retirement needs a new order and a new journal folder",),
+)
 
 # fmt: off
 CATALOGUE: Final[tuple[Entry, ...]] = (
-    INTERNAL, USAGE, DECLINED, NOTHING_TO_DO, INTERRUPTED, FILE_MISSING, FILE_FORBIDDEN, SYSTEM,
+    INTERNAL, USAGE, DECLINED, NOTHING_TO_DO, INTERRUPTED, FILE_MISSING, FILE_FORBIDDEN, SYSTEM, SITE,
     NO_TERMINAL, PORT_FORBIDDEN, PORT_MISSING, PORT_BUSY, SEVERAL_CANDIDATES, LINK_LOST, PROTOCOL,
     PEER_REFUSED, WRONG_TERMINAL,
     DISK_FULL, STORAGE_FAILED, JOURNAL_BUSY, JOURNAL_CORRUPT, UNSAFE_PLACE,
-    DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, ERASE_REFUSED, ERASE_UNVERIFIED,
+    DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
 )
 # fmt: on

@@ -183,7 +183,11 @@ class MemoryJournal:
 
 
 class SqliteJournal:
-    """A journal in one SQLite file; made by `open` only. For one thread of one process."""
+    """A journal in one SQLite file; made by `open` only. For one thread of one process.
+
+    Nothing else in that process may open and close the file meanwhile: POSIX drops a process's locks on a file as soon
+    as any descriptor on it is closed (fcntl(2)).
+    """
 
     def __init__(self, connection: sqlite3.Connection, free_bytes: Callable[[], int]) -> None:
         self._connection = connection

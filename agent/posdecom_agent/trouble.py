@@ -21,6 +21,7 @@ from . import catalogue
 from .catalogue import Entry
 from .catalogue import Exit as Exit
 from .port_access import LinkLost, PortBusy, PortForbidden, PortMissing, group_of
+from .site import SiteError
 from .storage import DiskFull, JournalBusy, JournalCorrupt, StorageFailed, UnsafePlace
 
 PARAMETER_CHARACTERS_MAX: Final = 300
@@ -114,6 +115,7 @@ _TRANSLATIONS: Final[tuple[tuple[type[BaseException], Callable[[Any], Trouble]],
     (JournalBusy, _by(catalogue.JOURNAL_BUSY)),
     (JournalCorrupt, _by(catalogue.JOURNAL_CORRUPT)),
     (UnsafePlace, _by(catalogue.UNSAFE_PLACE)),
+    (SiteError, _by(catalogue.SITE)),
     (ChannelError, _by(catalogue.PEER_REFUSED)),
     (RemoteError, _by(catalogue.PROTOCOL)),
     (DocumentError, _by(catalogue.DOCUMENT)),

@@ -12,6 +12,7 @@ import pytest
 
 from posdecom_agent import catalogue, port_access, storage, trouble
 from posdecom_agent.catalogue import CATALOGUE, Entry, Exit
+from posdecom_agent.site import SiteError
 from posdecom_agent.trouble import Trouble, trouble_from
 from posdecom_protocol import errors
 
@@ -118,6 +119,7 @@ TRANSLATED: list[tuple[BaseException, Entry, Exit]] = [
     (storage.JournalBusy("no"), catalogue.JOURNAL_BUSY, Exit.BUSY),
     (storage.JournalCorrupt(7, "no"), catalogue.JOURNAL_CORRUPT, Exit.STORAGE),
     (storage.UnsafePlace("no"), catalogue.UNSAFE_PLACE, Exit.STORAGE),
+    (SiteError("technician.key: no"), catalogue.SITE, Exit.FORBIDDEN),
     (errors.ChannelError("no"), catalogue.PEER_REFUSED, Exit.PROTOCOL),
     (errors.FrameError("no"), catalogue.PROTOCOL, Exit.PROTOCOL),
     (errors.MessageError("no"), catalogue.PROTOCOL, Exit.PROTOCOL),
