@@ -154,7 +154,13 @@ class Approach:
                 case Arrived(message):
                     self._arrived(message)
                 case Lost(cause):
-                    self._events.append(Over(cause))
+                    self._events.append(Over(self._told(cause)))
+
+    def _told(self, cause: LinkOver | ChannelOver) -> LinkOver | ChannelOver:
+        """A terminal that ends the channel before it confirmed has judged the technician; TLS can say no more."""
+        if isinstance(cause, ChannelOver) and not self._confirmed:
+            return ChannelOver(f"{cause.reason} before the terminal let this technician in")
+        return cause
 
     def _greeted(self, welcome: Welcome, now: float) -> None:
         if self._welcome is None:

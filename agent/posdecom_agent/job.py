@@ -1,7 +1,8 @@
 """One decommission as the journal knows it. Everything here is derived from rows; nothing is remembered beside them.
 
-Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequence: answer code 2, digest 32),
-``receipt`` (1, 2), ``released`` (0), ``erasing`` (0), ``evidence`` (0), ``certificate`` (0), ``closure`` (0).
+Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequence: SHA-256 of the answer and its
+meaning), ``settled`` (context), ``again`` (sequence), ``receipt`` (1, 2), ``released`` (0), ``erasing`` (0),
+``evidence`` (0), ``certificate`` (0), ``closure`` (0).
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.limits import ITEM_BYTES_MAX
 from posdecom_protocol.records import CHAIN_START, Item, chain, decode_item
 
+from .dialects import Outcome, decode_outcome, encode_outcome
 from .journal import Journal, Row
+
+DIGEST_BYTES: Final = 32
 
 _RESERVE_FOR_DOCUMENTS_BYTES: Final = 1024 * 1024
 """Receipts, evidence, certificate and closure together stay below this."""
@@ -102,9 +106,26 @@ class Job:
     def items(self) -> Iterator[bytes]:
         return (row.body for row in self._journal.rows("item"))
 
-    def outcomes(self) -> dict[int, str]:
-        """Host's answer code by item sequence."""
-        return {row.key: row.body[:2].decode("ascii") for row in self._journal.rows("outcome")}
+    def outcomes(self) -> dict[int, Outcome]:
+        """What the host said, by item sequence; the last word counts, and what is offered again has none."""
+        outcomes: dict[int, Outcome] = {}
+        for row in self._journal.rows():
+            if row.kind == "outcome":
+                outcomes[row.key] = decode_outcome(row.body[DIGEST_BYTES:])
+            elif row.kind == "again":
+                outcomes.pop(row.key, None)
+        return outcomes
+
+    @property
+    def settled(self) -> frozenset[int]:
+        """Contexts whose conversation came to its end, and of which nothing is offered again since."""
+        settled: set[int] = set()
+        for row in self._journal.rows():
+            if row.kind == "settled":
+                settled.add(row.key)
+            elif row.kind == "again":
+                settled.discard(decode_item(self.item_bytes(row.key)).context)
+        return frozenset(settled)
 
     # --- what is added, durable on return ----------------------------------------------------------
 
@@ -144,8 +165,18 @@ class Job:
         self._journal.append([Row("item", sequence, item) for sequence, item in enumerate(items, first)])
         self._stored, self._head = stored, head
 
-    def keep_outcome(self, sequence: int, code: str, answer_digest: bytes) -> None:
-        self._journal.append([Row("outcome", sequence, code.encode("ascii") + answer_digest)])
+    def keep_outcome(self, sequence: int, outcome: Outcome, answer_digest: bytes) -> None:
+        self._journal.append([Row("outcome", sequence, answer_digest + encode_outcome(outcome))])
+
+    def keep_settled(self, context: int) -> None:
+        self._journal.append([Row("settled", context, b"")])
+
+    def offer_again(self, sequences: Sequence[int]) -> None:
+        """The desk misses these: their outcomes no longer count, their contexts are settled again."""
+        assert self.seal is not None
+        if not all(1 <= sequence <= self.items_stored for sequence in sequences):
+            raise DocumentError("missing items", "are not in custody")
+        self._journal.append([Row("again", sequence, b"") for sequence in sequences])
 
     def keep_receipts(self, receipts: Sequence[bytes]) -> None:
         if self.receipts:

@@ -41,7 +41,7 @@ from posdecom_protocol.messages import (
     StartErase,
     Thawed,
 )
-from posdecom_protocol.stack import ChannelOver, LinkOver
+from posdecom_protocol.stack import ChannelOver, LinkOver, Stack
 
 from .approach import Access, Answered, Approach, Met, Over, Ready, Stranger
 from .job import Job
@@ -63,9 +63,7 @@ class Goal(Enum):
     FLUSH = "flush"
     """The seal and every item are in custody."""
     ERASE = "erase"
-    """The receipt is delivered and the erase started."""
-    PROOFS = "proofs"
-    """The evidence is here."""
+    """The receipt is delivered, the erase done, and its evidence here. Takes two visits: the terminal restarts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +107,17 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True)
+class Unplugged:
+    """The port itself is gone."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CutOff:
     """The line, or the session, ended. Come again."""
 
-    cause: LinkOver | ChannelOver
+    cause: LinkOver | ChannelOver | Unplugged
 
 
 VisitEnd: TypeAlias = (
@@ -165,9 +170,13 @@ class Visit:
         return min((due for due in own if due is not None), default=None)
 
     @property
-    def approach(self) -> Approach:
-        """For its counters."""
-        return self._approach
+    def is_over(self) -> bool:
+        return self.end is not None
+
+    @property
+    def stack(self) -> Stack:
+        """For its counters, and to say goodbye."""
+        return self._approach.stack
 
     # --- what came -----------------------------------------------------------------------------------
 

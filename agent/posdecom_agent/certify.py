@@ -1,0 +1,49 @@
+"""The technician's certificate over what a job holds. Pure: key and time are handed in.
+
+The state that it states is not this module's opinion: a draft is judged by the verdict that every reader will apply,
+and what that derives is stated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import cryptography
+from cryptography.hazmat.backends.openssl import backend
+
+from posdecom_protocol.certificates import Anchors
+from posdecom_protocol.cose import SigningKey
+from posdecom_protocol.documents import issue
+from posdecom_protocol.documents.certificate import Certificate, State, Tool
+from posdecom_protocol.verdict import judge
+
+from .job import Job
+
+TOOL_NAME: Final = "posdecom"
+
+
+def certify(job: Job, technician: str, key: SigningKey, anchors: Anchors, version: str, now: float) -> bytes:
+    """The signed certificate (COSE_Sign1). `DocumentError` if what the job holds does not fit together."""
+    order = job.order
+    draft = Certificate(
+        certificate_id=f"{order.body.order_id}/{order.body.serial}",
+        issued_at=int(now),
+        serial=order.body.serial,
+        technician=technician,
+        stated=State.UNATTESTED,
+        order=order.data,
+        seal=None if job.seal is None else job.seal.data,
+        receipts=job.receipts,
+        evidence=job.evidence,
+        case=(),
+        journal_head=job.journal_head,
+        tool=Tool(TOOL_NAME, version, _crypto_versions()),
+        revoke=order.body.revoke,
+    )
+    verdict = judge(issue(draft, key), anchors)
+    return issue(replace(draft, stated=verdict.state_at_terminal), key)
+
+
+def _crypto_versions() -> str:
+    return f"cryptography {cryptography.__version__}, {backend.openssl_version_text()}"

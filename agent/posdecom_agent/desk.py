@@ -1,0 +1,103 @@
+"""The release desk over HTTP: three calls, each repeatable. docs/desk.openapi.yaml is the contract.
+
+`ask` makes one call and turns whatever comes back into a `DeskReply`; nothing else here knows HTTP. The desk's name is
+not authenticated by this module where the URL is plain http: what it answers is signed, and judged by whoever uses it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from typing import Final
+
+from posdecom_protocol.custody import MEDIA_TYPE, decode_receipts, encode_custody
+from posdecom_protocol.documents import open_document
+from posdecom_protocol.documents.closure import Closure
+from posdecom_protocol.errors import DocumentError, MessageError
+from posdecom_protocol.limits import ITEMS_MAX, MESSAGE_BYTES_MAX
+
+from .job import Job
+from .procedure import ClosedBy, Declined, DeskReply, Missing, Pending, Receipts, Unreachable
+
+CALL_TIMEOUT_S: Final = 60.0
+"""The desk recomputes thousands of MACs before it answers."""
+
+DOCUMENT_MEDIA_TYPE: Final = "application/cose"
+ANSWER_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+MISSING_MAX: Final = 10_000
+
+
+class Desk:
+    """One desk at ``url`` (http or https, without a trailing path)."""
+
+    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S) -> None:
+        self._url = url.rstrip("/")
+        self._timeout_s = timeout_s
+
+    def ask_receipt(self, job: Job) -> DeskReply:
+        """Poll for the receipts of the job's seal; post seal and items where the desk does not know them."""
+        assert job.seal is not None
+        polled = self._ask("GET", f"/v1/seals/{job.seal.digest.hex()}", None, "")
+        if polled is not None:
+            return polled
+        body = b"".join(encode_custody(job.order.data, job.seal.data, job.items()))
+        posted = self._ask("POST", "/v1/seals", body, MEDIA_TYPE)
+        return posted or Unreachable("the desk does not know the call to post a seal")
+
+    def ask_closure(self, job: Job) -> DeskReply:
+        """Post the certificate; the desk answers the same one with the same closure."""
+        posted = self._ask("POST", "/v1/certificates", job.certificate, DOCUMENT_MEDIA_TYPE)
+        return posted or Unreachable("the desk does not know the call to post a certificate")
+
+    def _ask(self, method: str, path: str, body: bytes | None, media_type: str) -> DeskReply | None:
+        """One call; None where the desk answers that it does not know what was asked for (404)."""
+        request = urllib.request.Request(self._url + path, data=body, method=method)
+        if body is not None:
+            request.add_header("Content-Type", media_type)
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:
+                return _understood(answer.status, answer.read(ANSWER_BYTES_MAX))
+        except urllib.error.HTTPError as error:
+            with error:
+                return None if error.code == 404 else _understood(error.code, error.read(ANSWER_BYTES_MAX))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", None) or type(error).__name__
+            return Unreachable(f"{self._url}: {reason}")
+
+
+def _understood(status: int, body: bytes) -> DeskReply:
+    try:
+        match status:
+            case 200 if body[:1] == b"\xd2":
+                open_document(body, Closure)
+                return ClosedBy(body)
+            case 200:
+                return Receipts(decode_receipts(body))
+            case 202:
+                return Pending(_text(body, "reason"))
+            case 409:
+                return Missing(_sequences(body))
+            case _ if 400 <= status < 500:
+                return Declined(_text(body, "reason"))
+            case _:
+                return Unreachable(f"the desk answered with status {status}")
+    except (DocumentError, MessageError, ValueError) as error:
+        return Unreachable(f"the desk's answer cannot be read ({type(error).__name__})")
+
+
+def _text(body: bytes, name: str) -> str:
+    value = json.loads(body)
+    text = value.get(name) if isinstance(value, dict) else None
+    return text[:200] if isinstance(text, str) else "no reason given"
+
+
+def _sequences(body: bytes) -> tuple[int, ...]:
+    value = json.loads(body)
+    missing = value.get("missing") if isinstance(value, dict) else None
+    if not isinstance(missing, list) or not 0 < len(missing) <= MISSING_MAX:
+        raise ValueError("no list of missing items")
+    if not all(type(sequence) is int and 1 <= sequence <= ITEMS_MAX for sequence in missing):
+        raise ValueError("an item sequence is out of range")
+    return tuple(missing)

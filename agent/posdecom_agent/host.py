@@ -1,0 +1,119 @@
+"""The acquirer's host over TCP: connects, carries the settlement engine's bytes, and journals before it sends on."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from posdecom_protocol.documents.seal import SealedContext
+
+from .dialects import DIALECTS
+from .job import Job
+from .line import Clock
+from .procedure import SettleEnd, Unreachable
+from .settlement import Answered, Entry, Finished, PhaseDone, Settlement, Stopped
+
+CONNECT_TIMEOUT_S: Final = 10.0
+CONNECTS_MAX: Final = 5
+"""A host that is restarting is back within seconds; one that refuses five times is down."""
+
+CONNECT_PAUSE_S: Final = 0.5
+READ_BYTES: Final = 16 * 1024
+WAIT_S_MAX: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddress:
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> HostAddress:
+        """``HOST:PORT``; an IPv6 address in brackets. `ValueError` for anything else."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError("an address is HOST:PORT")
+        return cls(host.strip("[]"), int(port))
+
+
+def settlement_of(job: Job, context: SealedContext) -> Settlement:
+    """The engine for one context, with everything that earlier runs were told."""
+    sequences = range(context.item_first, context.item_last + 1)
+    index = [Entry(sequence, job.item(sequence).kind) for sequence in sequences]
+    outcomes = {sequence: outcome for sequence, outcome in job.outcomes().items() if sequence in sequences}
+    return Settlement(DIALECTS[context.dialect], index, lambda sequence: job.item(sequence).message, outcomes)
+
+
+def journal_events(engine: Settlement, job: Job, watch: Callable[[], None]) -> SettleEnd | None:
+    """Make every answer durable; the engine's end, once it has one."""
+    end: SettleEnd | None = None
+    for event in engine.events():
+        match event:
+            case Answered(sequence, outcome, digest):
+                job.keep_outcome(sequence, outcome, digest)
+                watch()
+            case Finished() | Stopped():
+                end = event
+            case PhaseDone():
+                pass
+    return end
+
+
+def settle(
+    job: Job,
+    context: SealedContext,
+    address: HostAddress,
+    clock: Clock,
+    pause: Callable[[float], None],
+    watch: Callable[[], None] = lambda: None,
+) -> SettleEnd:
+    """The conversation about one context, over as many connections as it takes (at most `CONNECTS_MAX` in vain)."""
+    if context.dialect not in DIALECTS:
+        return Unreachable(f"this version does not speak the dialect {context.dialect}")
+    engine = settlement_of(job, context)
+    end = journal_events(engine, job, watch)
+    failures, reason = 0, ""
+    while end is None:
+        answered = len(engine.outcomes)
+        if failures == CONNECTS_MAX:
+            return Unreachable(f"{address.host}:{address.port}: {reason}")
+        try:
+            with socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S) as connection:
+                end = _converse(engine, job, connection, clock, watch)
+            reason = "the connection breaks"
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+        failures = 1 if len(engine.outcomes) > answered else failures + 1
+        if end is None:
+            engine.disconnected(clock.now())
+            end = journal_events(engine, job, watch)
+            pause(CONNECT_PAUSE_S)
+    return end
+
+
+def _converse(
+    engine: Settlement, job: Job, connection: socket.socket, clock: Clock, watch: Callable[[], None]
+) -> SettleEnd | None:
+    """On one connection, until the engine ends or the connection does (None)."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    engine.connected(clock.now())
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        while True:
+            end = journal_events(engine, job, watch)
+            if end is not None:
+                return end
+            data = engine.bytes_to_send(clock.now())
+            if data:
+                connection.sendall(data)
+            deadline = engine.deadline()
+            wait = WAIT_S_MAX if deadline is None else min(WAIT_S_MAX, max(0.0, deadline - clock.now()))
+            if selector.select(wait):
+                received = connection.recv(READ_BYTES)
+                if not received:
+                    return None
+                engine.receive(received, clock.now())
+            engine.tick(clock.now())

@@ -1,0 +1,327 @@
+"""What a decommission needs next, and how the courier goes about it. Knows no port, no socket, no file.
+
+`next_step` derives the step from the job: there is no other memory of how far it came, so that any run may be cut at
+any moment and the next one goes on. `carry_out` walks the steps over `Stations`, which are handed in: real ones from
+the command line, virtual ones in the deterministic world.
+
+It erases nothing by itself: the erase is the terminal's, against a receipt that the terminal verifies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol, TypeAlias, assert_never
+
+from posdecom_protocol.documents.seal import SealedContext
+from posdecom_protocol.link_events import CloseReason
+from posdecom_protocol.messages import Refusal
+from posdecom_protocol.stack import ChannelOver, LinkOver
+
+from . import catalogue
+from .job import Job
+from .settlement import Finished, Reason, Stopped
+from .trouble import Trouble
+from .visit import (
+    BadDocument,
+    CutOff,
+    Goal,
+    Reached,
+    Restarting,
+    Silent,
+    TurnedDown,
+    Unplugged,
+    VisitEnd,
+    WasThawed,
+    WrongTerminal,
+)
+
+CUTS_MAX: Final = 20
+"""Line cuts in a row without any progress; a technician who jiggles a plug does it less often."""
+
+CUT_PAUSE_S: Final = 0.5
+RESTART_PAUSE_S: Final = 0.3
+RESTARTS_MAX: Final = 100
+DESK_POLLS_MAX: Final = 60
+DESK_PAUSE_S: Final = 1.0
+"""An approver who signs within the minute is waited for; otherwise the job waits and this run ends."""
+
+
+class Step(Enum):
+    FLUSH = "flush"
+    """Everything that the terminal holds into custody."""
+    SETTLE = "settle"
+    """Every context through the conversation with the host."""
+    AGREE = "agree"
+    """The desk compares and signs the receipt."""
+    ERASE = "erase"
+    """The terminal verifies the receipt and destroys its keys; its evidence is fetched."""
+    CERTIFY = "certify"
+    CLOSE = "close"
+    """The desk forgets the terminal and signs the closure."""
+    DONE = "done"
+
+
+# --- what the stations answer --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    receipts: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedBy:
+    closure: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The desk has it and is not ready yet."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Item sequences that the desk's books lack; they are offered to the host again."""
+
+    sequences: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The desk will not sign; asking again does not change that."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    reason: str
+
+
+DeskReply: TypeAlias = Receipts | ClosedBy | Pending | Missing | Declined | Unreachable
+SettleEnd: TypeAlias = Finished | Stopped | Unreachable
+
+
+class Stations(Protocol):
+    """Everything outside the laptop, and its clock."""
+
+    def visit(self, job: Job, goal: Goal) -> VisitEnd: ...
+    def settle(self, job: Job, context: SealedContext) -> SettleEnd: ...
+    def ask_receipt(self, job: Job) -> DeskReply: ...
+    def ask_closure(self, job: Job) -> DeskReply: ...
+    def certify(self, job: Job) -> bytes:
+        """The signed certificate over what the job holds."""
+
+    def pause(self, seconds: float) -> None: ...
+
+
+Tell: TypeAlias = Callable[[Step, str], None]
+"""Progress for people: the step, and a few words."""
+
+
+# --- what comes next -----------------------------------------------------------------------------
+
+
+def next_step(job: Job) -> Step:
+    """The first thing that the job lacks. Receipts, and then evidence, make everything before them unnecessary."""
+    for step, is_done in _DONE:
+        if not is_done(job):
+            return step
+    return Step.DONE
+
+
+def _settled(job: Job) -> bool:
+    seal = job.seal
+    assert seal is not None
+    return all(context.index in job.settled for context in seal.body.contexts if context.item_first)
+
+
+_DONE: Final[tuple[tuple[Step, Callable[[Job], bool]], ...]] = (
+    (Step.FLUSH, lambda job: job.custody_is_complete or bool(job.receipts)),
+    (Step.SETTLE, lambda job: bool(job.receipts) or _settled(job)),
+    (Step.AGREE, lambda job: bool(job.receipts)),
+    (Step.ERASE, lambda job: job.evidence is not None),
+    (Step.CERTIFY, lambda job: job.certificate is not None),
+    (Step.CLOSE, lambda job: job.closure is not None),
+)
+
+
+# --- carrying it out -----------------------------------------------------------------------------
+
+
+def carry_out(job: Job, stations: Stations, tell: Tell) -> None:
+    """Bring ``job`` to its end, or raise `Trouble` where it has to wait or somebody has to decide."""
+    while (step := next_step(job)) is not Step.DONE:
+        tell(step, "begins")
+        match step:
+            case Step.FLUSH:
+                _visit(job, stations, Goal.FLUSH, tell)
+            case Step.SETTLE:
+                _settle(job, stations, tell)
+            case Step.AGREE:
+                _agree(job, stations, tell)
+            case Step.ERASE:
+                _visit(job, stations, Goal.ERASE, tell)
+            case Step.CERTIFY:
+                job.keep_once("certificate", stations.certify(job))
+            case Step.CLOSE:
+                _close(job, stations)
+            case _:
+                assert_never(step)
+
+
+def _visit(job: Job, stations: Stations, goal: Goal, tell: Tell) -> None:
+    """Visit until the goal is reached; a cut line is visited again as long as visits make progress."""
+    cuts = restarts = 0
+    step = Step.FLUSH if goal is Goal.FLUSH else Step.ERASE
+    while True:
+        before = job.journal_head
+        match stations.visit(job, goal):
+            case Reached():
+                return
+            case Restarting():
+                restarts += 1
+                if restarts > RESTARTS_MAX:
+                    raise Trouble(catalogue.ERASE_UNVERIFIED, cause="the terminal restarts again and again")
+                stations.pause(RESTART_PAUSE_S)
+            case CutOff(cause):
+                cuts = 0 if job.journal_head != before else cuts + 1
+                if cuts > CUTS_MAX or _nobody_there(cause, job):
+                    raise _cut_trouble(cause)
+                tell(step, "line cut, trying again")
+                stations.pause(CUT_PAUSE_S)
+            case end:
+                raise _visit_trouble(job, end)
+
+
+def _nobody_there(cause: LinkOver | ChannelOver | Unplugged, job: Job) -> bool:
+    """No answer to the greeting is final unless the terminal is known to be restarting."""
+    return cause == LinkOver(CloseReason.NO_ANSWER) and not job.erase_was_started
+
+
+def _settle(job: Job, stations: Stations, tell: Tell) -> None:
+    assert job.seal is not None
+    contexts = [context for context in job.seal.body.contexts if context.item_first]
+    for context in contexts:
+        if context.index in job.settled:
+            continue
+        tell(Step.SETTLE, f"context {context.index + 1} of {len(job.seal.body.contexts)}")
+        match stations.settle(job, context):
+            case Finished():
+                job.keep_settled(context.index)
+            case Stopped(reason, sequence):
+                raise _stop_trouble(reason, sequence)
+            case Unreachable(reason):
+                raise Trouble(catalogue.HOST_UNREACHABLE, party="the acquirer's host", cause=reason)
+
+
+def _agree(job: Job, stations: Stations, tell: Tell) -> None:
+    offered: set[int] = set()
+    for _ in range(DESK_POLLS_MAX):
+        match stations.ask_receipt(job):
+            case Receipts(receipts):
+                job.keep_receipts(receipts)
+                return
+            case Missing(sequences) if not offered.issuperset(sequences):
+                offered.update(sequences)
+                job.offer_again(sequences)
+                tell(Step.AGREE, f"the desk misses {len(sequences)} messages; offering them again")
+                _settle(job, stations, tell)
+            case Pending():
+                stations.pause(DESK_PAUSE_S)
+            case reply:
+                raise _desk_trouble(reply)
+    raise Trouble(catalogue.WAITING, party="the acquirer's signature", cause="the desk has not signed yet")
+
+
+def _close(job: Job, stations: Stations) -> None:
+    for _ in range(DESK_POLLS_MAX):
+        match stations.ask_closure(job):
+            case ClosedBy(closure):
+                job.keep_once("closure", closure)
+                return
+            case Pending():
+                stations.pause(DESK_PAUSE_S)
+            case reply:
+                raise _desk_trouble(reply)
+    raise Trouble(catalogue.WAITING, party="the acquirer's closure", cause="the desk has not signed yet")
+
+
+# --- troubles ------------------------------------------------------------------------------------
+
+
+def _cut_trouble(cause: LinkOver | ChannelOver | Unplugged) -> Trouble:
+    match cause:
+        case ChannelOver(reason):
+            return Trouble(catalogue.PEER_REFUSED, cause=reason)
+        case Unplugged(reason):
+            return Trouble(catalogue.LINK_LOST, port="the line", cause=reason)
+        case LinkOver(CloseReason.NO_ANSWER):
+            return Trouble(catalogue.NO_TERMINAL, port="the line", cause="nothing answered the greeting")
+        case LinkOver(over):
+            return Trouble(catalogue.LINK_LOST, port="the line", cause=over.value)
+
+
+def _visit_trouble(job: Job, end: TurnedDown | WrongTerminal | WasThawed | BadDocument | Silent) -> Trouble:
+    match end:
+        case TurnedDown(request, reason):
+            entry = catalogue.ORDER_REFUSED if request == "OfferOrder" else catalogue.ERASE_REFUSED
+            return Trouble(entry, cause=REFUSALS[reason])
+        case WrongTerminal(serial):
+            expected = job.order.body.serial
+            return Trouble(catalogue.WRONG_TERMINAL, port="the line", found=serial, expected=expected)
+        case WasThawed():
+            return Trouble(catalogue.THAWED, serial=job.order.body.serial)
+        case BadDocument(error):
+            return Trouble(catalogue.DOCUMENT, cause=str(error))
+        case Silent():
+            return Trouble(
+                catalogue.LINK_LOST, port="the line", cause="the terminal hears but does not answer"
+            )
+
+
+def _stop_trouble(reason: Reason, sequence: int) -> Trouble:
+    cause = f"{reason.value}, at item {sequence}" if sequence else reason.value
+    if reason.resumable:
+        return Trouble(catalogue.HOST_UNREACHABLE, party="the acquirer's host", cause=cause)
+    return Trouble(catalogue.MISMATCH, cause=cause)
+
+
+def _desk_trouble(reply: DeskReply) -> Trouble:
+    match reply:
+        case Declined(reason):
+            return Trouble(catalogue.MISMATCH, cause=reason)
+        case Missing(sequences):
+            shown = ", ".join(map(str, sequences[:10])) + (" ..." if len(sequences) > 10 else "")
+            return Trouble(
+                catalogue.MISMATCH, cause=f"still missing after they were offered again: items {shown}"
+            )
+        case Unreachable(reason):
+            return Trouble(catalogue.HOST_UNREACHABLE, party="the release desk", cause=reason)
+        case Receipts() | ClosedBy() | Pending():
+            return Trouble(catalogue.HOST, cause="the desk answered something else than it was asked")
+
+
+REFUSALS: Final[dict[Refusal, str]] = {
+    Refusal.ISSUER_CHAIN: "the signer does not belong to the acquirer that this terminal trusts",
+    Refusal.ROLE: "the signer's certificate does not carry the role for this document",
+    Refusal.SIGNATURES: "a signature is missing, invalid, or not by two different keys",
+    Refusal.TYPE_AND_VERSION: "it is not a document of the type and version that is needed",
+    Refusal.TERMINAL: "it names another terminal",
+    Refusal.ORDER: "it belongs to another order",
+    Refusal.SEAL: "it does not agree with this terminal's seal and totals",
+    Refusal.CHALLENGE: "it was made for an earlier freeze of this terminal",
+    Refusal.ACTION: "the order does not allow the erase",
+    Refusal.STATE: "the terminal is in another state than this needs",
+    Refusal.ORDER_STALE: "the terminal has taken this or a later order before",
+    Refusal.ORDER_NOT_VALID_NOW: "the order is not valid now by the terminal's clock",
+    Refusal.ORDER_ACCOUNTS: "the order does not name every merchant and terminal number that it holds",
+    Refusal.CLOCK_IMPLAUSIBLE: "the terminal's clock is before its own last transaction",
+    Refusal.NOT_FOUND: "the terminal does not hold what was asked for",
+    Refusal.BUSY: "a sale is still in progress",
+    Refusal.TAMPERED: "the terminal was tampered with",
+}

@@ -1,0 +1,101 @@
+"""The real stations: a terminal behind a port, a host behind TCP, a desk behind HTTP, and the wall clock."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from posdecom_protocol.channel import client_context
+from posdecom_protocol.documents.seal import SealedContext
+
+from . import host
+from .approach import Access
+from .certify import certify
+from .desk import Desk
+from .host import HostAddress
+from .job import Job
+from .line import Clock, drive
+from .port_access import LinkLost, PortMissing
+from .ports import Port, open_port
+from .procedure import DeskReply, SettleEnd
+from .site import TechnicianSite
+from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
+
+REOPEN_S: Final = 15.0
+"""A terminal that restarts takes its port away with it; so does a plug that somebody puts back."""
+
+REOPEN_PAUSE_S: Final = 0.1
+
+
+def access_of(site: TechnicianSite) -> Access:
+    """What lets the technician of ``site`` into terminals."""
+    context = client_context(str(site.chain_path), str(site.key_path), site.anchors)
+    return Access.by_tls(context, site.anchors, os.urandom)
+
+
+@dataclass(slots=True)
+class RealStations:
+    """As `procedure.Stations` wants them."""
+
+    site: TechnicianSite
+    port_url: str
+    address: HostAddress
+    desk: Desk
+    watch: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=Clock)
+    _access: Access | None = None
+    _was_open: bool = False
+
+    def visit(self, job: Job, goal: Goal) -> VisitEnd:
+        """One visit; the first one fails at once where there is no port, later ones wait for it to come back."""
+        port = self._open()
+        try:
+            visit = Visit(job, self._lazy_access(), goal, self.clock.now())
+            drive(visit, port, self.clock, self.watch)
+        except LinkLost as error:
+            return CutOff(Unplugged(error.cause))
+        finally:
+            port.close()
+        assert visit.end is not None
+        return visit.end
+
+    def settle(self, job: Job, context: SealedContext) -> SettleEnd:
+        return host.settle(job, context, self.address, self.clock, self.pause, self.watch)
+
+    def ask_receipt(self, job: Job) -> DeskReply:
+        return self.desk.ask_receipt(job)
+
+    def ask_closure(self, job: Job) -> DeskReply:
+        return self.desk.ask_closure(job)
+
+    def certify(self, job: Job) -> bytes:
+        site, version = self.site, importlib.metadata.version("posdecom")
+        return certify(job, site.technician.name, site.signing_key(), site.anchors, version, self.clock.now())
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    # --- private -----------------------------------------------------------------------------------
+
+    def _lazy_access(self) -> Access:
+        if self._access is None:
+            self._access = access_of(self.site)
+        return self._access
+
+    def _open(self) -> Port:
+        """The port; once it was open, its absence is a restart or a plug that comes back, for `REOPEN_S`."""
+        give_up_at = self.clock.now() + REOPEN_S
+        while True:
+            try:
+                port = open_port(self.port_url)
+            except PortMissing:
+                if not self._was_open or self.clock.now() >= give_up_at:
+                    raise
+                self.pause(REOPEN_PAUSE_S)
+            else:
+                self._was_open = True
+                return port
