@@ -100,9 +100,9 @@ MESSAGE_USAGES: Final = (KeyUsage.MAC_GENERATION, KeyUsage.DATA_ENCRYPTION)
 
 def initial_key(bdk: Secret, initial_key_id: InitialKeyId) -> Secret:
     """The key that is injected into one terminal (usage 8001), as long as the ``bdk``: 16 or 32 bytes."""
-    key_type = _type_of(bdk)
-    purpose = _purpose(KeyUsage.INITIAL_KEY, key_type)
-    (key,) = _derive(_keyed(bdk), purpose, initial_key_id, key_type)
+    if len(initial_key_id) != INITIAL_KEY_ID_BYTES:
+        raise LocalError(f"initial key id of {len(initial_key_id)} bytes; {INITIAL_KEY_ID_BYTES}")
+    (key,) = _Request((KeyUsage.INITIAL_KEY,), _type_of(bdk)).keys(_keyed(bdk), initial_key_id)
     return key
 
 
@@ -226,19 +226,19 @@ class TerminalDukpt:
 
 
 class _Derivation:
-    """Derivation within one key set: the data, prepared up to the counter, and the cipher over them."""
+    """Derivation within one key set: which data, and the cipher over them."""
 
     def __init__(self, initial_key_id: InitialKeyId, key_type: KeyType) -> None:
         if len(initial_key_id) != INITIAL_KEY_ID_BYTES:
             raise LocalError(f"initial key id of {len(initial_key_id)} bytes; {INITIAL_KEY_ID_BYTES}")
         self.key_type: Final = key_type
-        self._tail: Final = initial_key_id[4:]
-        self._child: Final = self._blocks((KeyUsage.KEY_DERIVATION,), key_type)
-        self._working: Final[dict[tuple[tuple[KeyUsage, ...], KeyType], list[bytes]]] = {}
+        self._middle: Final = initial_key_id[4:]
+        self._child: Final = _Request((KeyUsage.KEY_DERIVATION,), key_type, self._middle)
+        self._requests: Final[dict[tuple[tuple[KeyUsage, ...], KeyType | None], _Request]] = {}
 
     def child(self, parent: CipherContext, counter: int) -> Secret:
         """The intermediate derivation (or transaction) key of ``counter`` under its ``parent``."""
-        (key,) = _derive(parent, self._child, counter.to_bytes(4, "big"), self.key_type)
+        (key,) = self._child.keys(parent, counter.to_bytes(4, "big"))
         return key
 
     def child_encryptor(self, parent: CipherContext, counter: int) -> CipherContext:
@@ -252,37 +252,43 @@ class _Derivation:
         usages: tuple[KeyUsage, ...],
         key_type: KeyType | None,
     ) -> tuple[Secret, ...]:
+        request = self._requests.get((usages, key_type))
+        if request is None:
+            request = self._requests[usages, key_type] = self._request(usages, key_type or self.key_type)
+        return request.keys(transaction, counter.to_bytes(4, "big"))
+
+    def _request(self, usages: tuple[KeyUsage, ...], key_type: KeyType) -> _Request:
         if not usages:
             raise LocalError("no key usage is named")
-        key_type = key_type or self.key_type
         if key_type > self.key_type:
             raise LocalError(f"{key_type.name} working key under {self.key_type.name}")
-        blocks = self._working.get((usages, key_type))
-        if blocks is None:
-            blocks = self._working[usages, key_type] = self._blocks(usages, key_type)
-        return _derive(transaction, blocks, counter.to_bytes(4, "big"), key_type)
-
-    def _blocks(self, usages: tuple[KeyUsage, ...], key_type: KeyType) -> list[bytes]:
-        return [head + self._tail for usage in usages for head in _purpose(usage, key_type)]
+        return _Request(usages, key_type, self._middle)
 
 
-def _purpose(usage: KeyUsage, key_type: KeyType) -> list[bytes]:
-    """The first half of the derivation data, 8 bytes for each 16 bytes of key: version 01, block, usage,
-    algorithm, length in bits."""
-    blocks = range(1, key_type.key_bytes // 16 + 1)
-    return [struct.pack(">BBHHH", 1, block, usage, key_type, 8 * key_type.key_bytes) for block in blocks]
+class _Request:
+    """Derivation data of some keys, prepared up to what differs: they are asked for thousands of times."""
 
+    def __init__(self, usages: tuple[KeyUsage, ...], key_type: KeyType, middle: bytes = b"") -> None:
+        self._size: Final = key_type.key_bytes
+        bits = 8 * self._size
+        self._blocks: Final = [
+            struct.pack(">BBHHH", 1, block, usage, key_type, bits) + middle  # 1: version of the layout
+            for usage in usages
+            for block in range(1, self._size // 16 + 1)
+        ]
 
-def _derive(parent: CipherContext, blocks: list[bytes], tail: bytes, key_type: KeyType) -> tuple[Secret, ...]:
-    """All keys in one call of the cipher, which costs more than its blocks; ``tail`` completes each of them."""
-    data = tail.join(blocks) + tail
-    out = bytearray(len(data) + 15)  # the library insists on room for a padded block
-    parent.update_into(data, out)
-    size = key_type.key_bytes
-    view = memoryview(out)
-    keys = tuple(Secret(view[at : at + size]) for at in range(0, len(data), size))
-    wipe(out)
-    return keys
+    def keys(self, parent: CipherContext, tail: bytes) -> tuple[Secret, ...]:
+        """One key per usage. ``tail`` completes each block to 16 bytes.
+
+        All of them in one call of the cipher, because the call costs more than its blocks.
+        """
+        data = tail.join(self._blocks) + tail
+        out = bytearray(len(data) + 15)  # the library insists on room for a padded block
+        parent.update_into(data, out)
+        size, view = self._size, memoryview(out)
+        keys = tuple([Secret(view[at : at + size]) for at in range(0, len(data), size)])
+        wipe(out)
+        return keys
 
 
 def _keyed(key: Secret) -> CipherContext:
