@@ -1,13 +1,21 @@
-"""One shop's terminal for tests about money: its contexts, its day, its keys, and what it prepares at freeze."""
+"""One shop for tests about money: its day, its terminal frozen, its acquirer, and the conversation of the two."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from posdecom_agent.dialects import CUP, Dialect, Outcome
+from posdecom_agent.settlement import Answered, Entry, Event, Settlement
 from posdecom_protocol.aes_dukpt import InitialKeyId, TerminalDukpt, initial_key
 from posdecom_protocol.documents.order import AfterCutoff, Preauths
+from posdecom_protocol.iso8583 import frame_message
 from posdecom_protocol.secret import Secret
+from posdecom_simulator.acquirer.host import Behaviour, Host
+from posdecom_simulator.acquirer.hsm import Hsm
+from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore, Store
+from posdecom_simulator.history import read_history, write_history
 from posdecom_simulator.population import Transaction, populate
 from posdecom_simulator.terminal.device import Context
 from posdecom_simulator.terminal.prepare import Prepared, Rules, StanCounter, prepare
@@ -51,3 +59,61 @@ def open_shop(
 
 def terminal_keys() -> TerminalDukpt:
     return TerminalDukpt.load(initial_key(Secret(BDK), INITIAL_KEY_ID), INITIAL_KEY_ID)
+
+
+def open_acquirer(
+    shop: Shop, behaviour: Behaviour | None = None, store: Store | None = None
+) -> tuple[Host, Ledger]:
+    """The acquirer that has had the shop's online transactions; a store that is not empty has had them before."""
+    hsm = Hsm(Secret(BDK), Secret(b"card digest key"))
+    ledger = Ledger(store or MemoryStore())
+    ledger.seed_posted(read_history(write_history(CONTEXTS, shop.stored), hsm))
+    return Host(ledger, hsm, behaviour), ledger
+
+
+def settle(
+    shop: Shop, context: int, outcomes: Mapping[int, Outcome] | None = None, dialect: Dialect = CUP
+) -> Settlement:
+    """The agent's conversation about one context."""
+    items = {
+        sequence: item for sequence, item in enumerate(shop.prepared.items, 1) if item.context == context
+    }
+    index = [Entry(sequence, item.kind) for sequence, item in items.items()]
+    return Settlement(dialect, index, lambda sequence: items[sequence].message, outcomes or {})
+
+
+def converse(
+    settlement: Settlement,
+    host: Host,
+    *,
+    journal: dict[int, Outcome] | None = None,
+    messages_max: int = 10_000,
+) -> tuple[list[Event], list[bytes]]:
+    """Carry messages until the conversation ends, or the agent dies when the host has had ``messages_max``.
+
+    ``journal`` gets each outcome before the next message goes out, as the caller's contract says. Gives back the
+    events and the messages that were sent, without length prefixes.
+    """
+    journal = {} if journal is None else journal
+    seen: list[Event] = []
+    sent: list[bytes] = []
+    now = float(START_S + 86_400)
+    settlement.connected(now)
+    while True:
+        events = settlement.events()
+        seen += events
+        journal.update({event.sequence: event.outcome for event in events if isinstance(event, Answered)})
+        data = settlement.bytes_to_send(now)
+        if data:
+            sent.append(data[2:])
+            answer = host.answer(data[2:], now)
+            if len(sent) == messages_max:
+                return seen, sent
+            if answer is not None:
+                settlement.receive(frame_message(answer), now)
+            continue
+        deadline = settlement.deadline()
+        if deadline is None:
+            return seen, sent
+        now = deadline
+        settlement.tick(now)

@@ -179,6 +179,7 @@ class _Composer:
         self._context = context
         self._keys = keys
         self._stans = stans
+        self._currency = f"{context.currency:03d}"
 
     def compose(self, batch: _Batch) -> list[Item]:
         """The items in the order in which the host may get them; none for an empty batch."""
@@ -223,7 +224,7 @@ class _Composer:
         fields: FieldMap = {
             11: self._stan(),
             48: BatchTotals(totals).encode(),
-            49: f"{self._context.currency:03d}",
+            49: self._currency,
             60: self._reference(MessageType.NONE, NETWORK_CODE_TOTALS),
             63: _OPERATOR,
         }
@@ -234,6 +235,7 @@ class _Composer:
         fields: FieldMap = {
             11: self._stan(),
             48: UploadDetail(one.group, one.stan, masked, one.amount).encode(),
+            49: self._currency,
             57: one.account_data,
             60: self._reference(MESSAGE_TYPE[one.transaction_class], NETWORK_CODE_TOTALS),
         }
@@ -261,7 +263,7 @@ class _Composer:
             4: f"{one.amount:012d}",
             22: _ENTRY_MODE,
             25: "00",
-            49: f"{self._context.currency:03d}",
+            49: self._currency,
             57: one.account_data,
         }
 

@@ -1,0 +1,72 @@
+"""What of the acquirer may see keys and card numbers: checks MACs, opens account data, and lets out neither.
+
+Stands in for a hardware security module. One BDK serves all terminals; each has its own initial key id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+from posdecom_protocol.aes_dukpt import HostDukpt, Ksn
+from posdecom_protocol.data_elements import EncryptedAccount, masked_number
+from posdecom_protocol.errors import KeyMaterialError
+from posdecom_protocol.iso8583 import mac_input
+from posdecom_protocol.money import CardGroup
+from posdecom_protocol.protection import MAC_BYTES, MessageKeys, cmac8_matches, decrypt_account_data
+from posdecom_protocol.secret import Secret
+
+TERMINALS_MAX: Final = 64
+"""Key sets held ready. Any KSN names one, before its MAC is known to be good: the oldest makes room."""
+
+DOMESTIC_PREFIX: Final = "62"
+"""UnionPay's issuer identification numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the books may know of a card."""
+
+    digest: bytes
+    """HMAC-SHA-256 of the card number (32 bytes): equal for equal cards, and nothing else."""
+    group: CardGroup
+    masked_number: str
+    """20 digits, as in field 48."""
+
+
+class Hsm:
+    """``bdk``: base derivation key, 16 or 32 bytes; ``digest_key``: for `Card.digest`."""
+
+    def __init__(self, bdk: Secret, digest_key: Secret) -> None:
+        self._bdk: Final = bdk
+        self._digest_key: Final = digest_key
+        self._terminals: dict[bytes, HostDukpt] = {}
+
+    def mac_is_good(self, ksn: bytes, message: bytes) -> bool:
+        """Whether the last 8 bytes of ``message`` are its MAC under ``ksn``; False for an impossible KSN too."""
+        try:
+            keys = self._keys(ksn)
+        except KeyMaterialError:
+            return False
+        with keys:
+            return cmac8_matches(keys.mac, mac_input(message), message[-MAC_BYTES:])
+
+    def open_card(self, field_57: bytes) -> Card:
+        """`MessageError` for an unknown scheme, `KeyMaterialError` for what does not decrypt."""
+        account = EncryptedAccount.decode(field_57)
+        with self._keys(account.ksn) as keys:
+            pan = decrypt_account_data(keys.data, account.cipher).pan
+        digest = hmac.new(self._digest_key.data, pan.encode("ascii"), hashlib.sha256).digest()
+        group = CardGroup.DOMESTIC if pan.startswith(DOMESTIC_PREFIX) else CardGroup.FOREIGN
+        return Card(digest, group, masked_number(pan[:6], pan[-4:], len(pan)))
+
+    def _keys(self, ksn_bytes: bytes) -> MessageKeys:
+        ksn = Ksn.decode(ksn_bytes)
+        terminal = self._terminals.get(ksn.initial_key_id)
+        if terminal is None:
+            if len(self._terminals) == TERMINALS_MAX:
+                self._terminals.pop(next(iter(self._terminals))).wipe()
+            terminal = self._terminals[ksn.initial_key_id] = HostDukpt.from_bdk(self._bdk, ksn.initial_key_id)
+        return terminal.message_keys(ksn)
