@@ -102,7 +102,7 @@ def initial_key(bdk: Secret, initial_key_id: InitialKeyId) -> Secret:
     """The key that is injected into one terminal (usage 8001), as long as the ``bdk``: 16 or 32 bytes."""
     if len(initial_key_id) != INITIAL_KEY_ID_BYTES:
         raise LocalError(f"initial key id of {len(initial_key_id)} bytes; {INITIAL_KEY_ID_BYTES}")
-    (key,) = _Request((KeyUsage.INITIAL_KEY,), _type_of(bdk)).keys(_keyed(bdk), initial_key_id)
+    (key,) = _Request((KeyUsage.INITIAL_KEY,), _type_of(bdk)).keys(_keyed(bdk.data), initial_key_id)
     return key
 
 
@@ -112,7 +112,7 @@ class HostDukpt:
     def __init__(self, initial_key: Secret, initial_key_id: InitialKeyId) -> None:
         self.initial_key_id: Final = initial_key_id
         self._derivation: Final = _Derivation(initial_key_id, _type_of(initial_key))
-        self._ancestors: Final = Ancestors(_keyed(initial_key), self._derivation.child_encryptor)
+        self._ancestors: Final = Ancestors(_keyed(initial_key.data), self._derivation.child_encryptor)
 
     @classmethod
     def from_bdk(cls, bdk: Secret, initial_key_id: InitialKeyId) -> HostDukpt:
@@ -168,7 +168,7 @@ class TerminalDukpt:
     def load(cls, initial_key: Secret, initial_key_id: InitialKeyId) -> TerminalDukpt:
         """Fill the registers from the initial key (16 or 32 bytes), which the caller then wipes."""
         terminal = cls(initial_key_id, _type_of(initial_key))
-        terminal._registers.start(partial(terminal._derivation.child, _keyed(initial_key)))
+        terminal._registers.start(partial(terminal._derivation.child, _keyed(initial_key.data)))
         return terminal
 
     @classmethod
@@ -212,7 +212,7 @@ class TerminalDukpt:
         """Spend the next counter: its KSN and one key per usage. `ExhaustedError` after the last."""
         counter, key = self._registers.take()
         with key:
-            transaction = _keyed(key)
+            transaction = _keyed(key.data)
         self._registers.refill(counter, partial(self._derivation.child, transaction))
         keys = self._derivation.working_keys(transaction, counter, usages, key_type)
         return Ksn(self.initial_key_id, counter), keys
@@ -242,8 +242,10 @@ class _Derivation:
         return key
 
     def child_encryptor(self, parent: CipherContext, counter: int) -> CipherContext:
-        with self.child(parent, counter) as key:
-            return _keyed(key)
+        key = self._child.derive(parent, counter.to_bytes(4, "big"))
+        encryptor = _keyed(key)
+        wipe(key)
+        return encryptor
 
     def working_keys(
         self,
@@ -278,21 +280,24 @@ class _Request:
         ]
 
     def keys(self, parent: CipherContext, tail: bytes) -> tuple[Secret, ...]:
-        """One key per usage. ``tail`` completes each block to 16 bytes.
-
-        All of them in one call of the cipher, because the call costs more than its blocks.
-        """
-        data = tail.join(self._blocks) + tail
-        out = bytearray(len(data) + 15)  # the library insists on room for a padded block
-        parent.update_into(data, out)
-        size, view = self._size, memoryview(out)
-        keys = tuple([Secret(view[at : at + size]) for at in range(0, len(data), size)])
-        wipe(out)
+        """One key per usage. ``tail`` completes each block to 16 bytes."""
+        derived = self.derive(parent, tail)
+        size, view = self._size, memoryview(derived)
+        keys = tuple([Secret(view[at : at + size]) for at in range(0, len(derived), size)])
+        wipe(derived)
         return keys
 
+    def derive(self, parent: CipherContext, tail: bytes) -> bytearray:
+        """The keys one after the other, in one call of the cipher, because the call costs more than its blocks."""
+        data = tail.join(self._blocks) + tail
+        derived = bytearray(len(data) + 15)  # the library insists on room for a padded block
+        parent.update_into(data, derived)
+        del derived[len(data) :]
+        return derived
 
-def _keyed(key: Secret) -> CipherContext:
-    return Cipher(AES(key.data), ECB()).encryptor()
+
+def _keyed(key: bytearray) -> CipherContext:
+    return Cipher(AES(key), ECB()).encryptor()
 
 
 def _type_of(key: Secret) -> KeyType:
