@@ -264,7 +264,9 @@ def test_after_the_cutoff_nothing_is_refunded_where_the_order_says_hold() -> Non
 def test_an_empty_context_has_nothing_to_say_to_its_host() -> None:
     shop = open_shop(count=0)
     assert shop.prepared.items == ()
-    assert all(context.is_empty and context.item_last == 0 for context in shop.prepared.contexts)
+    for context in shop.prepared.contexts:
+        assert context.is_empty
+        assert list(range(context.item_first, context.item_last + 1)) == []
 
 
 def test_the_largest_batch_fits_its_counters_and_its_items_are_small() -> None:

@@ -86,7 +86,7 @@ class Prepared:
     items: tuple[Item, ...]
     """Number 1 first, over all contexts."""
     contexts: tuple[SealedContext, ...]
-    """``classes`` counts every record; ``totals`` is what the 0500 says. Item numbers are 0 where it is empty."""
+    """``classes`` counts every record; ``totals`` is what the 0500 says. Empty, its last item is before its first."""
     preauths: tuple[OpenPreauth, ...]
     """In the order of their records, whether the order voids them or not."""
     withheld: tuple[Summary, ...]
@@ -311,8 +311,8 @@ def _sealed(context: Context, batch: _Batch, items_before: int, items: int) -> S
         dialect=context.dialect,
         classes=tuple(ClassCount(kind, classes[kind]) for kind in sorted(classes)),
         totals=batch.totals,
-        item_first=items_before + 1 if items else 0,
-        item_last=items_before + items if items else 0,
+        item_first=items_before + 1,
+        item_last=items_before + items,
     )
 
 
