@@ -7,7 +7,7 @@ sends a small probe, whose acknowledgement then tells everything.
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +59,7 @@ class StreamSender:
         self._highest_settled = -1
         self._in_flight: dict[int, _Sent] = {}
         self._in_flight_bytes = 0
-        self._lost: deque[tuple[int, int]] = deque()
+        self._lost: list[tuple[int, int]] = []
         self._probing = False
         self._waits_since = 0.0
         self.resent = 0
@@ -118,8 +118,6 @@ class StreamSender:
         highest = expand(acknowledgement.highest, 16, self._highest_settled)
         if base > self._next_new or highest >= self._next_number:
             raise FrameError("ACK of what was never sent")
-        if highest < self._highest_settled:
-            return
         self._edge = max(self._edge, base + acknowledgement.window_bytes)
         if highest in self._in_flight:
             self._round_trip.measured(now - self._in_flight[highest].leaves_at)
@@ -150,13 +148,19 @@ class StreamSender:
 
     def _next_range(self, size: int) -> tuple[int, int]:
         if self._lost:
-            start, end = self._lost.popleft()
-            if end - start > size:
-                self._lost.appendleft((start + size, end))
-            return start, min(end, start + size)
+            return self._next_lost_range(size)
         start = self._next_new
         self._next_new = min(start + size, self._base + len(self._buffer), self._edge)
         return start, self._next_new
+
+    def _next_lost_range(self, size: int) -> tuple[int, int]:
+        """The lowest offsets first, for the peer waits for them; ranges that touch are joined."""
+        start, end = self._lost.pop(0)
+        while self._lost and self._lost[0][0] == end and end - start < size:
+            _, end = self._lost.pop(0)
+        if end - start > size:
+            self._lost.insert(0, (start + size, end))
+        return start, min(end, start + size)
 
     def _release(self, base: int) -> None:
         """Everything before ``base`` is at the peer."""
@@ -164,16 +168,18 @@ class StreamSender:
             return
         del self._buffer[: base - self._base]
         self._base = base
-        self._lost = deque((max(start, base), end) for start, end in self._lost if end > base)
+        self._lost = [(max(start, base), end) for start, end in self._lost if end > base]
 
     def _settle(self, highest: int, missing: int) -> bool:
-        """Takes every number up to ``highest`` out of flight, as arrived or as lost; False when there was none."""
-        self._highest_settled = highest
+        """Takes every number up to ``highest`` out of flight, as arrived or as lost; False when there was none.
+
+        None of them is older than the map: at most `NUMBERS_MAPPED` are open, and a probe closes the oldest.
+        """
+        self._highest_settled = max(self._highest_settled, highest)
         settled = [number for number in self._in_flight if number <= highest]
         for number in settled:
             sent = self._take_from_flight(number)
-            age = highest - 1 - number
-            lost = number != highest and (age >= NUMBERS_MAPPED or bool(missing >> age & 1))
+            lost = number < highest and bool(missing >> (highest - 1 - number) & 1)
             self._size.settled(sent.line_bytes, lost)
             if lost:
                 self._give_back(sent)
@@ -185,10 +191,7 @@ class StreamSender:
         return sent
 
     def _give_back(self, sent: _Sent) -> None:
-        """Queues a lost range for sending again; ranges that touch become one."""
+        """Queues for sending again what is lost of it."""
         start = max(sent.start, self._base)
-        if start >= sent.end:
-            return
-        if self._lost and self._lost[-1][1] == start:
-            start, _ = self._lost.pop()
-        self._lost.append((start, sent.end))
+        if start < sent.end:
+            insort(self._lost, (start, sent.end))

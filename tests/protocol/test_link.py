@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_line import Direction, End, Faults, VirtualLine
 
 from posdecom_protocol.acknowledgement import Acknowledgement
 from posdecom_protocol.errors import LocalError
@@ -17,6 +16,7 @@ from posdecom_protocol.greeting import NO_COMMON_VERSION, Hello, Service, Welcom
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.link import Link
 from posdecom_protocol.link_events import Closed, CloseReason, Connected, LinkState, Received
+from virtual_line import Direction, End, Faults, VirtualLine
 
 RATE = 11_520.0
 """115,200 baud, 8N1."""
@@ -48,7 +48,7 @@ def new_line(
     """Initiator on the left, acceptor on the right."""
     chance = random.Random(seed)
     wires = [Direction(rate, faults, chance, cuts=cuts or []) for _ in range(2)]
-    return VirtualLine(End(new_link(rate=rate)), End(new_link(None, rate=rate)), *wires)
+    return VirtualLine(End(new_link(rate=rate)), End(new_link(None, rate=rate)), wires[0], wires[1])
 
 
 def connected_line(faults: Faults = CLEAN, *, seed: int = 1, rate: float | None = RATE) -> VirtualLine:
@@ -253,7 +253,8 @@ def test_frames_of_an_older_connection_that_come_late_change_nothing() -> None:
     line = VirtualLine(
         End(new_link(replace(HELLO, connection_id=77))),
         End(new_link(None)),
-        *(Direction(RATE, CLEAN, chance) for _ in range(2)),
+        Direction(RATE, CLEAN, chance),
+        Direction(RATE, CLEAN, chance),
     )
     line.run_until(lambda: line.right.link.state is LinkState.OPEN, 5)
     line.left.to_say += (data := chance.randbytes(20_000))
@@ -266,6 +267,18 @@ def test_frames_of_an_older_connection_that_come_late_change_nothing() -> None:
             )
     assert line.right.heard == data
     assert closed(line.right) == []
+
+
+def test_counters_tell_what_the_line_did_over_all_connections() -> None:
+    line = connected_line(Faults(flip=8e-4))
+    line.left.to_say += bytes(20_000)
+    line.run_until(lambda: len(line.right.heard) == 20_000, 60)
+    line.left.link.close(line.now)
+    line.run_for(10)
+    source, target = line.left.link.counters, line.right.link.counters
+    assert source.frames_sent > source.frames_resent > 0
+    assert target.frames_bad > 0
+    assert source.frames_sent / 2 < target.frames_received < source.frames_sent + 30
 
 
 def test_lost_tail_is_sent_again_within_a_second() -> None:
@@ -411,14 +424,17 @@ def test_close_waits_for_what_was_sent_and_both_ends_know() -> None:
     assert line.left.link.deadline() is None
 
 
-@pytest.mark.parametrize("cut_s", [0.2, 2.0])
-def test_lost_close_and_lost_confirmation_are_repeated(cut_s: float) -> None:
+@pytest.mark.parametrize("initiator_closes", [True, False])
+@pytest.mark.parametrize("request_is_lost", [True, False])
+def test_lost_close_and_lost_confirmation_are_repeated(request_is_lost: bool, initiator_closes: bool) -> None:
     line = connected_line()
-    line.leftward.cuts.append((line.now, line.now + cut_s))
-    line.left.link.close(line.now)
+    cut_wire = line.rightward if request_is_lost is initiator_closes else line.leftward
+    cut_wire.cuts.append((line.now, line.now + 2.0))
+    closer, peer = (line.left, line.right) if initiator_closes else (line.right, line.left)
+    closer.link.close(line.now)
     line.run_for(5)
-    assert closed(line.left) == [CloseReason.CLOSED]
-    assert closed(line.right) == [CloseReason.PEER_CLOSED]
+    assert closed(closer) == [CloseReason.CLOSED]
+    assert closed(peer) == [CloseReason.PEER_CLOSED]
 
 
 def test_both_may_close_at_once() -> None:

@@ -198,6 +198,35 @@ def test_probe_is_the_oldest_frame_in_a_small_piece_above_the_window() -> None:
     assert (again.number, again.offset, len(again.body)) == (len(first), 0, 128)
 
 
+def test_what_arrived_after_all_is_cut_off_from_what_is_sent_again() -> None:
+    """Frame 0 counts as lost when the probe goes, comes late all the same, and overlaps what was cut anew."""
+    source, data = StreamSender(512, 32768, None), random.Random(1).randbytes(1024)
+    source.queue(data)
+    drain(source)
+    source.probe(5.0)
+    assert source.next_frame(5.0) == data_frame(2, 0, data[:128])
+    source.acknowledged(Acknowledgement(128, 32768, 2, 0b11), 5.1)
+    straddling = source.next_frame(5.1)
+    assert straddling.offset == 128
+    assert 128 + len(straddling.body) > 400
+    source.next_frame(5.1)
+    source.acknowledged(Acknowledgement(400, 32768, 4, 0b1111), 5.2)
+    again = source.next_frame(5.2)
+    assert again == data_frame(5, 400, data[400 : 400 + len(again.body)])
+    assert again.body
+
+
+def test_what_arrived_after_all_is_not_sent_again() -> None:
+    source, data = StreamSender(512, 32768, None), bytes(512)
+    source.queue(data)
+    drain(source)
+    source.probe(5.0)
+    source.next_frame(5.0)
+    source.acknowledged(Acknowledgement(512, 32768, 0), 5.1)
+    assert source.is_idle
+    assert not source.may_send
+
+
 def test_probes_come_ever_later_but_at_least_every_three_seconds() -> None:
     source = sender()
     source.queue(b"x")
@@ -209,6 +238,12 @@ def test_probes_come_ever_later_but_at_least_every_three_seconds() -> None:
         now = source.probe_at
         source.probe(now)
     assert waits == pytest.approx([0.75, 1.5, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0])
+    drain(source, now)
+    source.acknowledged(Acknowledgement(1, 32768, 8), now)
+    source.queue(b"y")
+    drain(source, now)
+    assert source.probe_at is not None
+    assert source.probe_at - now < 0.75
 
 
 def test_queue_takes_so_much_and_no_more() -> None:
