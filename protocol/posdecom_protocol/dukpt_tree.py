@@ -34,13 +34,12 @@ class CounterShape:
             raise KeyMaterialError("DUKPT counter that no terminal reaches")
 
     def held(self, next_counter: int) -> list[int]:
-        """The counters whose keys a terminal holds when ``next_counter`` is the lowest of them: one a bit at most."""
+        """The counters whose keys a terminal holds when the legal ``next_counter`` is the lowest of them.
+
+        One for each bit that is not set in ``next_counter - 1``: the next counter that ends with it.
+        """
         prefixes = [(bit, next_counter - 1 >> bit) for bit in range(self.bits)]
-        return [
-            (prefix | 1) << bit
-            for bit, prefix in prefixes
-            if not prefix & 1 and prefix.bit_count() < self.ones_max
-        ]
+        return [prefix + 1 << bit for bit, prefix in prefixes if not prefix & 1]
 
 
 class Ancestors(Generic[Node]):

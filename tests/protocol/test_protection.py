@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from posdecom_protocol.errors import KeyMaterialError, LocalError
 from posdecom_protocol.protection import (
     AccountData,
+    MessageKeys,
     cmac8,
     cmac8_matches,
     decrypt_account_data,
@@ -128,3 +129,14 @@ def test_an_impossible_card_is_not_built_and_not_shown(pan: str, expiry: str) ->
 def test_a_card_does_not_show_itself() -> None:
     assert repr(CARD) == "AccountData(hidden)"
     assert "4111" not in f"{CARD}"
+
+
+def test_the_keys_of_a_message_show_only_lengths() -> None:
+    keys = MessageKeys(Secret(bytes(16)), Secret(bytes(32)))
+    assert repr(keys) == "MessageKeys(mac=Secret(16 bytes), data=Secret(32 bytes))"
+
+
+def test_the_keys_of_a_message_are_wiped_when_their_block_ends() -> None:
+    with MessageKeys(Secret(bytes(16)), Secret(bytes(16))) as keys:
+        assert len(keys.mac) == len(keys.data) == 16
+    assert len(keys.mac) == len(keys.data) == 0
