@@ -106,6 +106,11 @@ class Job:
     def items(self) -> Iterator[bytes]:
         return (row.body for row in self._journal.rows("item"))
 
+    @property
+    def answers(self) -> int:
+        """How many answers of the host are in the journal."""
+        return self._journal.count("outcome")
+
     def outcomes(self) -> dict[int, Outcome]:
         """What the host said, by item sequence; the last word counts, and what is offered again has none."""
         outcomes: dict[int, Outcome] = {}

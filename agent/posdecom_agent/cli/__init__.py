@@ -29,9 +29,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "retire": (".retire", "Take a terminal out of service, or continue to."),
     "verify": (".verify", "Check a certificate and say what it proves."),
     "explain": (".explain", "Show what is inside a signed document."),
-    "order": (".order", "Look at an order before acting on it."),
-    "receipt": (".receipt", "Bring an acquirer's receipt into a job."),
-    "closure": (".closure", "Bring the acquirer's closure into a job."),
+    "order": (".order", "The acquirer's tool: make and sign an order."),
+    "receipt": (".receipt", "The acquirer's tool: sign a receipt over a seal."),
+    "closure": (".closure", "The acquirer's tool: sign the closure of a certificate."),
     "demo": (".demo", "Retire a simulated terminal, start to end."),
 }
 

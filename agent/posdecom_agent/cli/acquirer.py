@@ -1,0 +1,55 @@
+"""What the acquirer's three tools share: options, times, and where the signed document goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from .output import Output
+
+FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
+NEW_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def signer_options(command: F) -> F:
+    """``--key``, ``--certificate`` and ``--out``: who signs, and where to."""
+    for option in (
+        click.option(
+            "--out", "out_file", required=True, type=NEW_FILE, help="Where the signed document goes."
+        ),
+        click.option(
+            "--certificate", "chain_file", required=True, type=FILE, help="The signer's certificates, PEM."
+        ),
+        click.option("--key", "key_file", required=True, type=FILE, help="The signer's key, PEM."),
+    ):
+        command = option(command)
+    return command
+
+
+def parse_time(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """ISO 8601 with a zone (``2026-11-21T18:00:00+08:00``, ``...Z``), as seconds since 1970."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter("a time is written like 2026-11-21T18:00:00+08:00") from error
+    if moment.tzinfo is None:
+        raise click.BadParameter("the time has no zone: add Z or +08:00")
+    return int(moment.astimezone(UTC).timestamp())
+
+
+def save(output: Output, command: str, path: Path, data: bytes) -> None:
+    """Write the document and say its digest."""
+    from posdecom_protocol.cose import digest
+
+    from .finish import write_whole
+
+    write_whole(path, data)
+    name = digest(data).hex()
+    output.result(command, {"file": str(path), "sha256": name, "bytes": len(data)}, f"{path}  sha256 {name}")

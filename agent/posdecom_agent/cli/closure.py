@@ -1,0 +1,77 @@
+"""``posdecom closure new``: the acquirer states that its side has forgotten the terminal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from .acquirer import FILE, save, signer_options
+from .output import Output, output_options, pass_output
+
+
+def _hex(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[bytes, ...]:
+    try:
+        return tuple(bytes.fromhex(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter("is no hexadecimal") from error
+
+
+@click.group("closure")
+def command() -> None:
+    """The acquirer's tool for closures."""
+
+
+@command.command("new")
+@click.argument("certificate", type=FILE)
+@click.option("--issuer", required=True, help="Who closes, for people.")
+@click.option(
+    "--ksn-denied", multiple=True, callback=_hex, metavar="HEX", help="Initial key id that is refused now."
+)
+@click.option(
+    "--key-deleted", "keys_deleted", multiple=True, help="The host's copy of a key that is gone (TMK ...)."
+)
+@click.option(
+    "--revoked", multiple=True, callback=_hex, metavar="HEX", help="Key id of a revoked device certificate."
+)
+@click.option("--refunds-open", default=0, type=click.IntRange(0), help="Refunds that are not through yet.")
+@click.option("--remark", default="", help="For people.")
+@signer_options
+@output_options
+@pass_output
+def new(
+    output: Output,
+    certificate: Path,
+    issuer: str,
+    ksn_denied: tuple[bytes, ...],
+    keys_deleted: tuple[str, ...],
+    revoked: tuple[bytes, ...],
+    refunds_open: int,
+    remark: str,
+    key_file: Path,
+    chain_file: Path,
+    out_file: Path,
+) -> None:
+    """Sign the closure over CERTIFICATE. Append it to the certificate's file and the two verify together."""
+    from posdecom_protocol.documents import issue, open_document
+    from posdecom_protocol.documents.certificate import Certificate
+    from posdecom_protocol.documents.closure import Closure
+    from posdecom_protocol.verdict import split
+
+    from ..signer import load_signer
+
+    signed = open_document(split(certificate.read_bytes())[0], Certificate)
+    closure = Closure(
+        closure_id=f"C-{signed.digest.hex()[:16]}",
+        serial=signed.body.serial,
+        certificate_digest=signed.digest,
+        closed_at=int(time.time()),
+        issuer=issuer,
+        ksn_denied=ksn_denied,
+        keys_deleted=keys_deleted,
+        certificates_revoked=revoked,
+        refunds_open=refunds_open,
+        remark=remark,
+    )
+    save(output, "closure-new", out_file, issue(closure, load_signer(key_file, chain_file)))

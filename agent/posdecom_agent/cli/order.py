@@ -1,0 +1,105 @@
+"""``posdecom order new``: the acquirer orders a terminal out of service."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from .acquirer import parse_time, save, signer_options
+from .output import Output, output_options, pass_output
+
+
+@click.group("order")
+def command() -> None:
+    """The acquirer's tool for orders."""
+
+
+@command.command("new")
+@click.option("--serial", required=True, help="The terminal's serial.")
+@click.option(
+    "--account",
+    "accounts",
+    required=True,
+    multiple=True,
+    metavar="ACQUIRER/MID/TID",
+    help="Once for each that it trades for.",
+)
+@click.option(
+    "--counter", required=True, type=click.IntRange(1), help="Above that of every earlier order for it."
+)
+@click.option("--issuer", required=True, help="Who orders, for people.")
+@click.option("--id", "order_id", help="Name of the order (default: serial and counter).")
+@click.option(
+    "--reason",
+    default="closing",
+    show_default=True,
+    help="closing, licence-withdrawn, contract-end, migration, fault, repair, lost, compromised.",
+)
+@click.option(
+    "--mode", default="retire", show_default=True, type=click.Choice(["retire", "redeploy", "repair"])
+)
+@click.option(
+    "--cutoff", callback=parse_time, help="What was sold from then on is refunded or held (default: now)."
+)
+@click.option("--after-cutoff", default="refund", show_default=True, type=click.Choice(["refund", "hold"]))
+@click.option("--preauths", default="list", show_default=True, type=click.Choice(["void", "list"]))
+@click.option("--valid-from", callback=parse_time, help="Default: now.")
+@click.option("--valid-hours", default=72, show_default=True, type=click.IntRange(1, 24 * 366))
+@click.option("--no-erase", is_flag=True, help="Flush and settle only.")
+@click.option("--replacement", help="Serial of the terminal that takes over.")
+@signer_options
+@output_options
+@pass_output
+def new(
+    output: Output,
+    serial: str,
+    accounts: tuple[str, ...],
+    counter: int,
+    issuer: str,
+    order_id: str | None,
+    reason: str,
+    mode: str,
+    cutoff: int | None,
+    after_cutoff: str,
+    preauths: str,
+    valid_from: int | None,
+    valid_hours: int,
+    no_erase: bool,
+    replacement: str | None,
+    key_file: Path,
+    chain_file: Path,
+    out_file: Path,
+) -> None:
+    """Make and sign an order for one terminal."""
+    from posdecom_protocol.documents import issue
+    from posdecom_protocol.documents.order import Account, Action, AfterCutoff, Mode, Order, Preauths, Reason
+
+    from ..signer import load_signer
+
+    now = int(time.time())
+    named = [account.split("/") for account in accounts]
+    if any(len(parts) != 3 for parts in named):
+        raise click.BadParameter("an account is ACQUIRER/MID/TID", param_hint="--account")
+    if reason.upper().replace("-", "_") not in Reason.__members__:
+        raise click.BadParameter("no such reason", param_hint="--reason")
+    start = now if valid_from is None else valid_from
+    order = Order(
+        order_id=order_id or f"{serial}-{counter}",
+        counter=counter,
+        issued_at=now,
+        not_before=start,
+        not_after=start + valid_hours * 3600,
+        serial=serial,
+        accounts=tuple(Account(*parts) for parts in named),
+        reason=Reason[reason.upper().replace("-", "_")],
+        mode=Mode[mode.upper()],
+        cutoff_at=now if cutoff is None else cutoff,
+        after_cutoff=AfterCutoff[after_cutoff.upper()],
+        preauths=Preauths[preauths.upper()],
+        actions=(Action.FLUSH,) if no_erase else (Action.FLUSH, Action.ERASE),
+        issuer=issuer,
+        replacement=replacement,
+    )
+    save(output, "order-new", out_file, issue(order, load_signer(key_file, chain_file)))

@@ -1,0 +1,48 @@
+"""What a running job tells its technician, from the job itself: no second count of anything."""
+
+from __future__ import annotations
+
+from ..job import Job
+from ..line import Clock
+from ..procedure import Step
+from .output import Output
+
+WORDS = {
+    Step.FLUSH: "reading out",
+    Step.SETTLE: "settling with the host",
+    Step.AGREE: "asking the desk for the receipt",
+    Step.ERASE: "erasing keys",
+    Step.CERTIFY: "making the certificate",
+    Step.CLOSE: "asking the desk for the closure",
+}
+
+
+class Teller:
+    """Turns steps into lines and the job's numbers into progress."""
+
+    def __init__(self, output: Output, job: Job, clock: Clock) -> None:
+        self._output = output
+        self._job = job
+        self._clock = clock
+        self._step: Step | None = None
+        self._shown = -1
+
+    def tell(self, step: Step, words: str) -> None:
+        if step is not self._step:
+            self._step, self._shown = step, -1
+            self._output.say(f"{WORDS[step]} ...")
+        if words != "begins":
+            self._output.say(f"  {words}")
+
+    def watch(self) -> None:
+        """Called often; speaks only where a number changed."""
+        seal = self._job.seal
+        if seal is None or self._step not in (Step.FLUSH, Step.SETTLE):
+            return
+        flush = self._step is Step.FLUSH
+        done = self._job.items_stored if flush else self._job.answers
+        if done != self._shown:
+            self._shown = done
+            total = seal.body.item_count if flush else None
+            unit = "messages in custody" if flush else "messages answered"
+            self._output.progress(f"  {unit}", done, total, self._clock.now())

@@ -1,0 +1,197 @@
+"""The release desk: judges a seal with its items and signs the receipt, judges a certificate and signs the closure.
+
+Pure but for the shelf and ledger that are handed in. Each call may be repeated: what was signed once is answered with
+the same bytes for ever.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from posdecom_protocol.certificates import Anchors
+from posdecom_protocol.cose import SigningKey
+from posdecom_protocol.custody import decode_custody, encode_receipts
+from posdecom_protocol.documents import Signed, authenticate, issue, open_document
+from posdecom_protocol.documents.certificate import Certificate, State
+from posdecom_protocol.documents.closure import Closure
+from posdecom_protocol.documents.order import Order
+from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.errors import DocumentError, MessageError
+from posdecom_protocol.release import Terms, receipt_over
+from posdecom_protocol.verdict import judge
+
+from ..site import BookedTerminal, SiteError
+from .audit import Audit, Disagreement, audit
+from .books import Denial
+from .hsm import Hsm
+from .ledger import Ledger
+
+OK: Final = 200
+WAITING: Final = 202
+NOT_FOUND: Final = 404
+CONFLICT: Final = 409
+REFUSED: Final = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP status and a body: documents with 200, JSON otherwise."""
+
+    status: int
+    body: bytes
+
+
+class Shelf(Protocol):
+    """Where the desk keeps what it signed, by name. `put` is durable on return."""
+
+    def get(self, name: str) -> bytes | None: ...
+    def put(self, name: str, value: bytes) -> None: ...
+
+
+class MemoryShelf:
+    def __init__(self) -> None:
+        self._values: dict[str, bytes] = {}
+
+    def get(self, name: str) -> bytes | None:
+        return self._values.get(name)
+
+    def put(self, name: str, value: bytes) -> None:
+        self._values[name] = value
+
+
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """The acquirer's hands. Without an approver, what needs two signatures waits."""
+
+    issuer: str
+    release: SigningKey
+    approver: SigningKey | None
+
+
+class Desk:
+    def __init__(
+        self,
+        ledger: Ledger,
+        hsm: Hsm,
+        shelf: Shelf,
+        signers: Signers,
+        anchors: Anchors,
+        terminals: tuple[BookedTerminal, ...],
+    ) -> None:
+        self._ledger = ledger
+        self._hsm = hsm
+        self._shelf = shelf
+        self._signers = signers
+        self._anchors = anchors
+        self._terminals = {one.serial: one for one in terminals}
+
+    def poll_seal(self, digest_hex: str) -> Answer:
+        """GET /v1/seals/{digest}: the receipts, where they are signed."""
+        signed = self._shelf.get(f"receipts-{digest_hex}")
+        return _problem(NOT_FOUND, "this seal has no receipt") if signed is None else Answer(OK, signed)
+
+    def post_seal(self, body: bytes, now: float) -> Answer:
+        """POST /v1/seals: order, seal and all items. 200 receipts, 202 wait, 409 items missing, 422 refused."""
+        try:
+            custody = decode_custody(body)
+            order, seal = open_document(custody.order, Order), open_document(custody.seal, Seal)
+            self._judge_documents(order, seal, now)
+            signed = self._shelf.get(f"receipts-{seal.digest.hex()}")
+            if signed is not None:
+                return Answer(OK, signed)
+            result = audit(seal.body, custody.items, self._ledger, self._hsm)
+        except (DocumentError, MessageError, SiteError, Disagreement) as error:
+            return _problem(REFUSED, str(error))
+        if result.missing:
+            return Answer(CONFLICT, json.dumps({"missing": result.missing}).encode())
+        return self._sign_receipts(order, seal, result, now)
+
+    def post_certificate(self, body: bytes, now: float) -> Answer:
+        """POST /v1/certificates: the closure over it, once the terminal's side is complete."""
+        try:
+            verdict = judge(body, self._anchors)
+            terminal = self._terminal(verdict.serial)
+            name = f"closure-{verdict.certificate.digest.hex()}"
+            signed = self._shelf.get(name)
+            if signed is None:
+                self._judge_certificate(verdict.certificate, verdict.state_at_terminal, now)
+                signed = self._close(verdict.certificate, terminal, now)
+                self._shelf.put(name, signed)
+            return Answer(OK, signed)
+        except (DocumentError, SiteError, Disagreement) as error:
+            return _problem(REFUSED, str(error))
+
+    # --- private -----------------------------------------------------------------------------------
+
+    def _judge_documents(self, order: Signed[Order], seal: Signed[Seal], now: float) -> None:
+        authenticate(order, self._anchors, order.body.issued_at)
+        signer = authenticate(seal, self._anchors, at=None)
+        terminal = self._terminal(seal.body.serial)
+        if signer.serial_number != terminal.serial or order.body.serial != terminal.serial:
+            raise Disagreement("order, seal and its signer are not of one terminal")
+        if seal.body.order_digest != order.digest:
+            raise Disagreement("the seal is not under this order")
+        self._refuse_stale(order)
+        booked = [(one.index, one.mid, one.tid, one.currency) for one in terminal.contexts]
+        if [(one.index, one.mid, one.tid, one.currency) for one in seal.body.contexts] != booked:
+            raise Disagreement("the seal's contexts are not those in the books")
+
+    def _refuse_stale(self, order: Signed[Order]) -> None:
+        """An order that a later one has replaced is acted on no more."""
+        name = f"counter-{order.body.serial}"
+        newest = int((self._shelf.get(name) or b"0").decode("ascii"))
+        if order.body.counter < newest:
+            raise Disagreement("a later order exists for this terminal")
+        if order.body.counter > newest:
+            self._shelf.put(name, str(order.body.counter).encode("ascii"))
+
+    def _sign_receipts(self, order: Signed[Order], seal: Signed[Seal], result: Audit, now: float) -> Answer:
+        terms = Terms(f"R-{seal.digest.hex()[:16]}", self._signers.issuer, int(now))
+        receipt = receipt_over(order, seal, result.findings, terms)
+        keys = [self._signers.release]
+        if receipt.needs_second_signature:
+            if self._signers.approver is None:
+                return _problem(WAITING, "something was refused: a second signer has to approve it")
+            keys.append(self._signers.approver)
+        signed = encode_receipts([issue(receipt, key) for key in keys])
+        self._shelf.put(f"receipts-{seal.digest.hex()}", signed)
+        return Answer(OK, signed)
+
+    def _judge_certificate(self, certificate: Signed[Certificate], state: State, now: float) -> None:
+        authenticate(certificate, self._anchors, now)
+        if state not in (State.COMPLETE, State.EXCEPTIONS):
+            raise Disagreement("the certificate is not complete at the terminal")
+
+    def _close(self, certificate: Signed[Certificate], terminal: BookedTerminal, now: float) -> bytes:
+        """Forget the terminal first, then say so."""
+        if not self._ledger.is_denied(terminal.initial_key_id):
+            self._ledger.commit([Denial(terminal.initial_key_id, int(now))])
+        closure = Closure(
+            closure_id=f"C-{certificate.digest.hex()[:16]}",
+            serial=terminal.serial,
+            certificate_digest=certificate.digest,
+            closed_at=int(now),
+            issuer=self._signers.issuer,
+            ksn_denied=(terminal.initial_key_id,),
+            keys_deleted=("TMK", "TPK", "TAK", "TDK"),
+            certificates_revoked=self._device_keys(certificate.body),
+            refunds_open=0,
+            remark="",
+        )
+        return issue(closure, self._signers.release)
+
+    def _device_keys(self, certificate: Certificate) -> tuple[bytes, ...]:
+        """Key ids of the device certificates that signed in this chain."""
+        signed = (None if certificate.seal is None else open_document(certificate.seal, Seal).sign1.kid,)
+        return tuple(key for key in signed if key is not None)
+
+    def _terminal(self, serial: str) -> BookedTerminal:
+        if serial not in self._terminals:
+            raise Disagreement("the books know no such terminal")
+        return self._terminals[serial]
+
+
+def _problem(status: int, reason: str) -> Answer:
+    return Answer(status, json.dumps({"reason": reason}).encode())

@@ -1,0 +1,219 @@
+"""The acquirer as a process: an ISO 8583 host on TCP and a release desk on HTTP over the same books.
+
+Every call of either goes through one worker thread, which alone owns the books: answers come one after the other, as
+if there were one clerk. Connections are served by a thread each and hold nothing.
+"""
+
+from __future__ import annotations
+
+import http.server
+import os
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, TypeVar
+
+from posdecom_protocol.custody import MEDIA_TYPE
+from posdecom_protocol.errors import MessageError
+from posdecom_protocol.iso8583 import LengthPrefix, frame_message
+from posdecom_protocol.secret import Secret
+
+from ..site import AcquirerSite
+from .desk import OK, Answer, Desk, Signers
+from .history import load_history
+from .host import Host
+from .hsm import Hsm
+from .ledger import Ledger, SqliteStore
+
+BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Two hundred thousand items of 300 bytes."""
+
+IDLE_S: Final = 120.0
+T = TypeVar("T")
+
+
+class FolderShelf:
+    """One file for each document that the desk signed."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+
+    def get(self, name: str) -> bytes | None:
+        path = self._directory / name
+        return path.read_bytes() if path.exists() else None
+
+    def put(self, name: str, value: bytes) -> None:
+        temporary = self._directory / f".{name}"
+        with temporary.open("wb") as file:
+            file.write(value)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._directory / name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Acquirer:
+    host: Host
+    desk: Desk
+    refresh: Callable[[], None]
+
+
+class Clerk:
+    """The one thread that owns the books; both servers ask it."""
+
+    def __init__(self, site: AcquirerSite, state: Path, *, approve: bool) -> None:
+        self._worker = ThreadPoolExecutor(max_workers=1)
+        self._acquirer = self._worker.submit(_open, site, state, approve).result()
+
+    def host_answer(self, message: bytes) -> bytes | None:
+        return self._do(lambda acquirer: acquirer.host.answer(message, time.time()))
+
+    def desk_answer(self, call: Callable[[Desk], Answer]) -> Answer:
+        return self._do(lambda acquirer: call(acquirer.desk))
+
+    def _do(self, work: Callable[[_Acquirer], T]) -> T:
+        def refreshed() -> T:
+            self._acquirer.refresh()
+            return work(self._acquirer)
+
+        return self._worker.submit(refreshed).result()
+
+
+def _open(site: AcquirerSite, state: Path, approve: bool) -> _Acquirer:
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ledger = Ledger(SqliteStore(state / "books.sqlite"))
+    hsm = Hsm(site.bdk, Secret(site.bdk.data))
+    approver = site.approver.signing_key() if approve else None
+    signers = Signers(site.settings.issuer, site.release.signing_key(), approver)
+    shelf = FolderShelf(state / "signed")
+    desk = Desk(ledger, hsm, shelf, signers, site.anchors, site.settings.terminals)
+    return _Acquirer(Host(ledger, hsm), desk, _history_reader(site, ledger, hsm))
+
+
+def _history_reader(site: AcquirerSite, ledger: Ledger, hsm: Hsm) -> Callable[[], None]:
+    """Books what terminals sold online before today, as soon as their files are there."""
+    seen: set[Path] = set()
+
+    def refresh() -> None:
+        for path in sorted((site.directory / "history").glob("*.jsonl")):
+            if path not in seen:
+                ledger.seed_posted(load_history(path, hsm))
+                seen.add(path)
+
+    return refresh
+
+
+def serve(
+    clerk: Clerk, host: tuple[str, int], desk: tuple[str, int], announce: Callable[[str, str], None]
+) -> None:
+    """Serve until the process ends; ``announce`` gets both addresses once they are bound."""
+    host_server = _HostServer(host, clerk)
+    desk_server = _DeskServer(desk, clerk)
+    threading.Thread(target=host_server.serve_forever, daemon=True).start()
+    announce(_address(host_server.server_address), f"http://{_address(desk_server.server_address)}")
+    desk_server.serve_forever()
+
+
+def _address(bound: object) -> str:
+    assert isinstance(bound, tuple)
+    return f"{bound[0]}:{bound[1]}"
+
+
+# --- host: length-prefixed ISO 8583 over TCP -----------------------------------------------------
+
+
+class _HostServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], clerk: Clerk) -> None:
+        self.clerk = clerk
+        super().__init__(address, _HostConnection)
+
+
+class _HostConnection(socketserver.BaseRequestHandler):
+    server: _HostServer
+
+    def handle(self) -> None:
+        connection: socket.socket = self.request
+        connection.settimeout(IDLE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = LengthPrefix()
+        try:
+            while data := connection.recv(64 * 1024):
+                for message in stream.receive(data):
+                    answer = self.server.clerk.host_answer(message)
+                    if answer is not None:
+                        connection.sendall(frame_message(answer))
+        except (OSError, MessageError):
+            return  # the terminal's side comes again; what was answered is in the books
+
+
+# --- desk: three calls over HTTP -----------------------------------------------------------------
+
+
+class _DeskServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], clerk: Clerk) -> None:
+        self.clerk = clerk
+        super().__init__(address, _DeskCall)
+
+
+class _DeskCall(http.server.BaseHTTPRequestHandler):
+    server: _DeskServer
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_S
+
+    def do_GET(self) -> None:
+        prefix = "/v1/seals/"
+        if not self.path.startswith(prefix):
+            self._answer(Answer(HTTPStatus.NOT_FOUND, b'{"reason": "no such call"}'))
+            return
+        digest = self.path.removeprefix(prefix)
+        self._answer(self.server.clerk.desk_answer(lambda desk: desk.poll_seal(_hex_only(digest))))
+
+    def do_POST(self) -> None:
+        body = self._body()
+        calls: dict[str, Callable[[Desk, bytes], Answer]] = {
+            "/v1/seals": lambda desk, data: desk.post_seal(data, time.time()),
+            "/v1/certificates": lambda desk, data: desk.post_certificate(data, time.time()),
+        }
+        call = calls.get(self.path)
+        if body is None:
+            self._answer(Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b'{"reason": "no or too long a body"}'))
+        elif call is None:
+            self._answer(Answer(HTTPStatus.NOT_FOUND, b'{"reason": "no such call"}'))
+        else:
+            self._answer(self.server.clerk.desk_answer(lambda desk: call(desk, body)))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """No access log: paths and sizes of a batch are nobody's business."""
+
+    def _body(self) -> bytes | None:
+        text = self.headers.get("Content-Length", "")
+        if not text.isdecimal() or int(text) > BODY_BYTES_MAX:
+            self.close_connection = True
+            return None
+        return self.rfile.read(int(text))
+
+    def _answer(self, answer: Answer) -> None:
+        document = answer.body[:1] == b"\xd2"
+        binary = "application/cose" if document else MEDIA_TYPE
+        self.send_response(answer.status)
+        self.send_header("Content-Type", binary if answer.status == OK else "application/json")
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+
+def _hex_only(text: str) -> str:
+    """A digest as it may stand in a file name: 64 hexadecimal digits, or nothing that exists."""
+    return text if len(text) == 64 and set(text) <= set("0123456789abcdef") else "none"

@@ -1,0 +1,26 @@
+"""``posdecom-sim provision``: a demo site on disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from ..provision import provision
+
+
+@click.command(
+    help="Make a demo site in DIRECTORY: authorities, an acquirer, a technician, terminals. Never for real keys."
+)
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--terminals", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many terminals."
+)
+@click.option("--seed", type=int, help="Make every key from this number, so that a run can be repeated.")
+def command(directory: Path, terminals: int, seed: int | None) -> None:
+    site = provision(directory, terminals, seed, now=time.time())
+    click.echo(f"technician   {site.technician}    the agent's --site")
+    click.echo(f"acquirer     {site.acquirer}")
+    click.echo(f"trust        {site.trust}    for posdecom verify --trust")
+    click.echo(f"terminals    {directory / 'terminals'}")

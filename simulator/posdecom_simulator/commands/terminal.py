@@ -1,0 +1,80 @@
+"""``posdecom-sim terminal``: one simulated terminal as a process."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ..acquirer.history import write_history
+from ..population import TRADING_S, populate
+from ..site import SiteTerminal
+from ..terminal.faces import Face, PtyFace, SerialFace, TcpFace
+from ..terminal.personalise import is_personalised, personalise
+from ..terminal.serve import serve
+from ..terminal.store import LogStore
+
+
+@click.command(
+    help="Run a terminal. Its memory is in --state; kill it at any moment and start it again: it continues."
+)
+@click.option(
+    "--site", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False), help="Demo site."
+)
+@click.option("--serial", required=True, help="Which of the site's terminals.")
+@click.option(
+    "--state", required=True, type=click.Path(path_type=Path, file_okay=False), help="The terminal's memory."
+)
+@click.option("--pty", is_flag=True, help="Answer on a pseudo-terminal.")
+@click.option(
+    "--link", type=click.Path(path_type=Path), help="Name of the pseudo-terminal (default: STATE/tty)."
+)
+@click.option("--port", "port_url", help="Answer on a serial port or pyserial URL.")
+@click.option("--tcp", help="Answer on HOST:PORT.")
+@click.option(
+    "--transactions", default=200, show_default=True, type=click.IntRange(0), help="At the first start."
+)
+@click.option("--seed", default=1, show_default=True, type=int, help="Of the transactions.")
+def command(
+    site: Path,
+    serial: str,
+    state: Path,
+    pty: bool,
+    link: Path | None,
+    port_url: str | None,
+    tcp: str | None,
+    transactions: int,
+    seed: int,
+) -> None:
+    if [pty, port_url is not None, tcp is not None].count(True) != 1:
+        raise click.UsageError("say where to answer: one of --pty, --port, --tcp")
+    store = LogStore.open(state)
+    if not is_personalised(store):
+        _first_start(store, site, serial, transactions, seed)
+    serve(
+        store,
+        _face(state, link, port_url, tcp),
+        lambda name: click.echo(f"terminal {serial} answers on {name}"),
+    )
+
+
+def _first_start(store: LogStore, site: Path, serial: str, transactions: int, seed: int) -> None:
+    """A day of trade that ended an hour ago; what the acquirer saw of it goes into the acquirer's folder."""
+    terminal = SiteTerminal.load(site / "terminals" / serial)
+    opened_at = int(time.time()) - TRADING_S - 3600
+    population = populate(seed, transactions, terminal.settings.contexts, opened_at)
+    personalise(store, terminal, population)
+    write_history(site / "acquirer" / "history" / f"{serial}.jsonl", terminal, population)
+
+
+def _face(state: Path, link: Path | None, port_url: str | None, tcp: str | None) -> Callable[[], Face]:
+    if tcp is not None:
+        host, _, port = tcp.rpartition(":")
+        return lambda: TcpFace(host, int(port))
+    if port_url is not None:
+        return lambda: SerialFace(port_url)
+    name = link or state / "tty"
+    return lambda: PtyFace(Path(os.path.abspath(name)))  # noqa: PTH100 (resolve would follow the old link)
