@@ -9,10 +9,9 @@ Sans-IO, as every layer: see `posdecom_protocol.stack`.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.channel import Channel, TlsChannel
@@ -21,6 +20,9 @@ from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import Confirmed, Reply, Request
 from posdecom_protocol.stack import Arrived, ChannelOver, Greeted, LinkOver, Lost, Opened, Stack
+
+if TYPE_CHECKING:
+    import ssl
 
 Entropy = Callable[[int], bytes]
 

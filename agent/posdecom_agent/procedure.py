@@ -192,7 +192,7 @@ def _visit(job: Job, stations: Stations, goal: Goal, tell: Tell) -> None:
                 cuts = 0 if job.journal_head != before else cuts + 1
                 if cuts > CUTS_MAX or _nobody_there(cause, job):
                     raise _cut_trouble(cause)
-                tell(step, "line cut, trying again")
+                tell(step, "the terminal restarts" if job.erase_was_started else "line cut, trying again")
                 stations.pause(CUT_PAUSE_S)
             case end:
                 raise _visit_trouble(job, end)

@@ -26,13 +26,26 @@ class Teller:
         self._clock = clock
         self._step: Step | None = None
         self._shown = -1
+        self._last_words = ""
 
     def tell(self, step: Step, words: str) -> None:
         if step is not self._step:
+            self._sum_up()
             self._step, self._shown = step, -1
             self._output.say(f"{WORDS[step]} ...")
-        if words != "begins":
+        if words not in ("begins", self._last_words):
             self._output.say(f"  {words}")
+        self._last_words = words
+
+    def _sum_up(self) -> None:
+        """What the step that ends here came to, for those who saw only some of its progress."""
+        match self._step:
+            case Step.FLUSH:
+                self._output.say(f"  {self._job.items_stored} messages in custody")
+            case Step.SETTLE:
+                self._output.say(f"  {self._job.answers} messages answered")
+            case _:
+                pass
 
     def watch(self) -> None:
         """Called often; speaks only where a number changed."""
