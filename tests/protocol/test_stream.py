@@ -151,13 +151,31 @@ def test_number_missing_below_an_acknowledged_one_is_sent_again_under_a_new_numb
     assert source.resent == 1
 
 
-def test_old_acknowledgement_changes_nothing() -> None:
+def test_late_acknowledgement_marks_nothing_as_lost() -> None:
     source = sender()
     source.queue(bytes(512))
     drain(source)
     source.acknowledged(Acknowledgement(384, 32768, 2), 0.1)
     source.acknowledged(Acknowledgement(128, 100, 1, 0b1), 0.2)
     assert drain(source) == []
+
+
+def test_late_acknowledgement_does_not_move_the_edge_of_the_window_back() -> None:
+    source = sender(window_bytes=1000)
+    source.queue(bytes(2000))
+    assert len(drain(source)) == 7
+    source.acknowledged(Acknowledgement(896, 1000, 6), 0.1)
+    source.acknowledged(Acknowledgement(128, 0, 0), 0.2)
+    assert len(drain(source)) == 7
+
+
+def test_late_acknowledgement_does_not_open_settled_numbers_again() -> None:
+    source = sender()
+    source.queue(bytes(60_000))
+    assert len(drain(source)) == 128
+    source.acknowledged(Acknowledgement(128 * 128, 32768, 127), 0.1)
+    source.acknowledged(Acknowledgement(128, 32640, 0), 0.2)
+    assert len(drain(source)) == 128
 
 
 def test_acknowledgement_of_what_was_never_sent_is_refused() -> None:
@@ -178,6 +196,23 @@ def test_at_most_128_numbers_are_open() -> None:
     source = sender()
     source.queue(bytes(30000))
     assert len(drain(source)) == 128
+
+
+def test_in_flight_is_a_quarter_second_of_line_and_four_frames() -> None:
+    source = StreamSender(4095, 32768, 9600.0)
+    source.queue(bytes(30_000))
+    bound = 9600 / 4 + 4 * (512 + 12)
+    in_flight = sum(len(frame.body) + 12 for frame in drain(source))
+    assert bound <= in_flight < bound + 512 + 12
+
+
+def test_every_acknowledgement_that_settles_something_restarts_the_wait() -> None:
+    source = sender()
+    source.queue(bytes(256))
+    drain(source)
+    source.acknowledged(Acknowledgement(128, 32640, 0), 0.5)
+    assert source.probe_at is not None
+    assert source.probe_at > 0.5 + 0.15
 
 
 def test_new_bytes_stay_within_the_window_of_the_peer_and_go_in_full_frames() -> None:
