@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.channel import Channel, TlsChannel
+from posdecom_protocol.errors import LocalError
 from posdecom_protocol.greeting import Hello, Service, Welcome
 from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
 from posdecom_protocol.link import Link
@@ -77,7 +78,7 @@ ApproachEvent: TypeAlias = Met | Ready | Answered | Stranger | Over
 
 
 class Approach:
-    """One approach to one terminal, good until `Over` or `Stranger`."""
+    """One approach to one terminal, good until `Over` or `Stranger`: one of them comes, once, and nothing after it."""
 
     def __init__(
         self,
@@ -92,7 +93,9 @@ class Approach:
         self._serial = serial
         self._rate = line_rate_bytes_per_s
         self._welcome: Welcome | None = None
+        self._opened = False
         self._confirmed = False
+        self._over = False
         self._events: list[ApproachEvent] = []
         self._stack = self._greet(Service.IDENTIFY, now)
 
@@ -105,6 +108,9 @@ class Approach:
         self._turn(now)
 
     def ask(self, request: Request) -> None:
+        """Queue ``request``; `LocalError` unless `is_ready`."""
+        if not self.is_ready:
+            raise LocalError("nothing may be asked before the terminal is ready")
         self._stack.send(request)
 
     def close(self, now: float) -> None:
@@ -122,6 +128,7 @@ class Approach:
 
     @property
     def is_ready(self) -> bool:
+        """After `Ready`, while the line has taken what was asked before."""
         return self._confirmed and self._stack.is_ready
 
     @property
@@ -145,22 +152,27 @@ class Approach:
     def _turn(self, now: float) -> None:
         stack = self._stack
         for event in stack.events():
-            if stack is not self._stack:
-                return  # what is left belongs to the connection that only identified
+            if stack is not self._stack or self._over:
+                return  # what is left belongs to the connection that only identified, or to nobody
             match event:
                 case Greeted(greeting):
                     assert isinstance(greeting, Welcome)
                     self._greeted(greeting, now)
                 case Opened():
-                    self._opened()
+                    self._open()
                 case Arrived(message):
-                    self._arrived(message)
+                    self._arrived(message, now)
                 case Lost(cause):
-                    self._events.append(Over(self._told(cause)))
+                    self._end(Over(self._told(cause)))
+
+    def _end(self, event: Stranger | Over) -> None:
+        self._over = True
+        self._events.append(event)
 
     def _told(self, cause: LinkOver | ChannelOver) -> LinkOver | ChannelOver:
-        """A terminal that ends the channel before it confirmed has judged the technician; TLS can say no more."""
-        if isinstance(cause, ChannelOver) and not self._confirmed:
+        """Between `Opened` (we let the terminal in) and its confirmation an end is its judgement of the technician;
+        TLS can say no more."""
+        if isinstance(cause, ChannelOver) and self._opened and not self._confirmed:
             return ChannelOver(f"{cause.reason} before the terminal let this technician in")
         return cause
 
@@ -169,25 +181,27 @@ class Approach:
             self._welcome = welcome
             self._events.append(Met(welcome))
             if self._serial not in (None, welcome.serial):
-                self._events.append(Stranger(welcome.serial))
+                self._end(Stranger(welcome.serial))
                 self._stack.close(now)
             else:
                 clear = welcome.state in PROOFS_IN_CLEAR
                 self._stack = self._greet(Service.PROOFS if clear else Service.CHANNEL, now)
 
-    def _opened(self) -> None:
+    def _open(self) -> None:
         """In the clear nobody confirms anything; in a channel the terminal speaks first."""
         assert self._welcome is not None
-        if self._welcome.state in PROOFS_IN_CLEAR and not self._confirmed:
+        self._opened = True
+        if self._welcome.state in PROOFS_IN_CLEAR:
             self._confirmed = True
             self._events.append(Ready(self._welcome.state, in_clear=True))
 
-    def _arrived(self, message: Request | Reply) -> None:
+    def _arrived(self, message: Request | Reply, now: float) -> None:
         match message:
             case Confirmed(state=state) if not self._confirmed:
                 self._confirmed = True
                 self._events.append(Ready(state, in_clear=False))
-            case reply if self._confirmed and not isinstance(reply, Request):
+            case reply if self._confirmed and not isinstance(reply, Request | Confirmed):
                 self._events.append(Answered(reply))
             case _:
-                self._events.append(Over(ChannelOver("the terminal sent a message out of place")))
+                self._end(Over(ChannelOver("the terminal sent a message out of place")))
+                self._stack.close(now)

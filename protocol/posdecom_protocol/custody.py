@@ -1,17 +1,27 @@
 """What passes between agent and release desk: documents and items as a stream of the line's own messages.
 
 `Proof` carries a document, `Items` a run of items: the same bytes go over HTTP and into files. Nothing new to parse,
-and neither side needs to hold more than one message at a time.
+and the sender never holds more than one message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from .errors import MessageError
-from .messages import ITEMS_PER_BULK_BYTES, Items, Message, Proof, ProofKind, Reader, encode
+from .limits import ITEMS_MAX
+from .messages import (
+    ITEMS_PER_BULK_BYTES,
+    RECEIPTS_BYTES_MAX,
+    Items,
+    Message,
+    Proof,
+    ProofKind,
+    Reader,
+    encode,
+)
 
 MEDIA_TYPE: Final = "application/vnd.posdecom.messages"
 
@@ -41,39 +51,56 @@ def encode_custody(order: bytes, seal: bytes, items: Iterable[bytes]) -> Iterato
 
 
 def decode_custody(data: bytes) -> Custody:
-    """Inverse of `encode_custody`; `MessageError` unless order, seal and then items 1, 2, 3 ... are there."""
-    messages = _complete(data)
-    documents = {message.kind: message.document for message in messages[:2] if isinstance(message, Proof)}
-    if set(documents) != {ProofKind.ORDER, ProofKind.SEAL}:
-        raise MessageError("custody does not begin with order and seal")
+    """Inverse of `encode_custody`; `MessageError` unless order, seal and then items 1, 2, 3 ... are there.
+
+    At most `ITEMS_MAX` items. How they were cut into messages does not matter.
+    """
+    match _complete(data):
+        case [Proof(ProofKind.ORDER, order), Proof(ProofKind.SEAL, seal), *bulks]:
+            return Custody(order, seal, tuple(_in_sequence(bulks)))
+        case _:
+            raise MessageError("custody does not begin with order and seal")
+
+
+def _in_sequence(bulks: Iterable[Message]) -> list[bytes]:
     items: list[bytes] = []
-    for message in messages[2:]:
-        if not isinstance(message, Items) or message.first != len(items) + 1:
+    for bulk in bulks:
+        if not isinstance(bulk, Items) or bulk.first != len(items) + 1:
             raise MessageError("custody holds something other than items in sequence")
-        items += message.items
-    return Custody(documents[ProofKind.ORDER], documents[ProofKind.SEAL], tuple(items))
+        items += bulk.items
+        if len(items) > ITEMS_MAX:
+            raise MessageError(f"custody of more than {ITEMS_MAX} items")
+    return items
 
 
 def encode_receipts(receipts: Iterable[bytes]) -> bytes:
-    """One or two receipts as the desk answers them."""
-    kinds = (ProofKind.RECEIPT, ProofKind.SECOND_RECEIPT)
-    return b"".join(encode(Proof(kind, receipt)) for kind, receipt in zip(kinds, receipts, strict=False))
+    """One or two receipts as the desk answers them; `ValueError` for any other number."""
+    receipts = tuple(receipts)
+    if not 1 <= len(receipts) <= 2:
+        raise ValueError(f"{len(receipts)} receipts; one or two")
+    return b"".join(encode(Proof(kind, receipt)) for kind, receipt in zip(_RECEIPTS, receipts, strict=False))
 
 
 def decode_receipts(data: bytes) -> tuple[bytes, ...]:
-    """Inverse of `encode_receipts`."""
-    proofs: Mapping[ProofKind, bytes] = {
-        message.kind: message.document for message in _complete(data) if isinstance(message, Proof)
-    }
-    kinds = (ProofKind.RECEIPT, ProofKind.SECOND_RECEIPT)
-    receipts = tuple(proofs[kind] for kind in kinds if kind in proofs)
-    if ProofKind.RECEIPT not in proofs or encode_receipts(receipts) != data:
-        raise MessageError("the desk's answer holds something other than one or two receipts")
+    """Inverse of `encode_receipts`; `MessageError` also where both do not fit one `OfferRelease`."""
+    match _complete(data):
+        case [Proof(ProofKind.RECEIPT, first)]:
+            receipts: tuple[bytes, ...] = (first,)
+        case [Proof(ProofKind.RECEIPT, first), Proof(ProofKind.SECOND_RECEIPT, second)]:
+            receipts = (first, second)
+        case _:
+            raise MessageError("the desk's answer holds something other than one or two receipts")
+    if sum(map(len, receipts)) > RECEIPTS_BYTES_MAX:
+        raise MessageError(f"receipts of more than {RECEIPTS_BYTES_MAX} bytes together")
     return receipts
 
 
+_RECEIPTS: Final = (ProofKind.RECEIPT, ProofKind.SECOND_RECEIPT)
+
+
 def _complete(data: bytes) -> list[Message]:
-    messages = list(Reader().receive(data))
-    if sum(len(encode(message)) for message in messages) != len(data):
+    reader = Reader()
+    messages = list(reader.receive(data))
+    if not reader.is_between_messages:
         raise MessageError("the stream ends inside a message")
     return messages

@@ -2,7 +2,8 @@
 
 Each message on the byte stream is: type 1 byte, length 3 bytes (big-endian), body. `encode` and `Reader` come from one
 table; a type that is not in it, a body that is over the cap or is not in its one encoding is a `MessageError`, and the
-session ends. No message can compose a document or a payment message: they carry those as bytes.
+session ends. docs/protocol.md tells every layout in full, with examples. No message can compose a document or a payment
+message: they carry those as bytes.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class OfferRelease:
 
 @dataclass(frozen=True, slots=True)
 class StartErase:
-    """Erase under the stored receipt with this digest. Irreversible: all keys, account data and, in retire, identity."""
+    """Erase under the stored receipt with this digest. Irreversible: keys, account data and, in retire, identity."""
 
     receipt_digest: bytes
 
@@ -206,7 +207,9 @@ Message: TypeAlias = Request | Reply
 
 # --- layouts -------------------------------------------------------------------------------------
 
-_NAME = construct.PascalString(construct.Int8ub, "ascii")
+_NAME = construct.ExprValidator(
+    construct.PascalString(construct.Int8ub, "ascii"), lambda text, _: text.isprintable()
+)
 _FLAG = construct.Mapping(construct.Int8ub, {False: 0, True: 1})
 _STATE = construct.Int8ub
 _DIGEST = construct.Bytes(32)
@@ -293,16 +296,20 @@ LAYOUTS: Final[tuple[_Layout, ...]] = (
 _BY_NUMBER: Final = {layout.number: layout for layout in LAYOUTS}
 _BY_TYPE: Final = {layout.of: layout for layout in LAYOUTS}
 
-assert ITEMS_PER_BULK_BYTES + ITEM_BYTES_MAX + 16 < MESSAGE_BYTES_MAX
-assert 2 * DOCUMENT_BYTES_MAX > MESSAGE_BYTES_MAX, (
-    "two receipts share a message: each is far below its own cap"
-)
+RECEIPTS_BYTES_MAX: Final = MESSAGE_BYTES_MAX - 8
+"""Both receipts of an `OfferRelease` together: its count and two lengths are the rest of the message."""
+
+assert DOCUMENT_BYTES_MAX + 16 < MESSAGE_BYTES_MAX
+assert 3 * ITEMS_PER_BULK_BYTES + ITEM_BYTES_MAX < MESSAGE_BYTES_MAX, "each item adds a length of two bytes"
 
 
 def encode(message: Message) -> bytes:
-    """The message with its head; at most `MESSAGE_BYTES_MAX` bytes of body."""
+    """The message with its head. `ValueError`: a member, or the body over `MESSAGE_BYTES_MAX`, does not fit."""
     layout = _BY_TYPE[type(message)]
-    body: bytes = layout.struct.build(_plain(message))
+    try:
+        body: bytes = layout.struct.build(_plain(message))
+    except construct.ConstructError as error:
+        raise ValueError(f"{layout.of.__name__} has a member that does not fit its layout") from error
     if len(body) > MESSAGE_BYTES_MAX:
         raise ValueError(f"message of {len(body)} bytes; at most {MESSAGE_BYTES_MAX}")
     return bytes((layout.number,)) + len(body).to_bytes(3, "big") + body
@@ -310,9 +317,7 @@ def encode(message: Message) -> bytes:
 
 def decode(number: int, body: bytes) -> Message:
     """The message with type ``number`` whose body fills ``body``; `MessageError` for anything else."""
-    layout = _BY_NUMBER.get(number)
-    if layout is None:
-        raise MessageError(f"message type 0x{number:02x} is unknown")
+    layout = _layout_of(number)
     try:
         parsed = layout.struct.parse(body)
         message: Message = layout.of(
@@ -327,15 +332,28 @@ def decode(number: int, body: bytes) -> Message:
 
 
 class Reader:
-    """Cuts a byte stream into messages. Holds at most one message and refuses a longer one from its head alone."""
+    """Cuts a byte stream into messages. Between two pieces it holds less than one message; one that is too long or of
+    unknown type is refused from its head alone."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def is_between_messages(self) -> bool:
+        """Nothing is held of a message that has begun."""
+        return not self._buffer
+
     def receive(self, data: bytes) -> Iterator[Message]:
-        """The messages that ``data`` completes. `MessageError`: the stream cannot be read any further."""
+        """The messages that ``data`` completes, one at a time: take them all before the next `receive`.
+
+        `MessageError`: the stream cannot be read any further.
+        """
         self._buffer += data
+        return self._cut()
+
+    def _cut(self) -> Iterator[Message]:
         while len(self._buffer) >= HEAD_BYTES:
+            _layout_of(self._buffer[0])
             length = int.from_bytes(self._buffer[1:HEAD_BYTES], "big")
             if length > MESSAGE_BYTES_MAX:
                 raise MessageError(f"message announces {length} bytes; at most {MESSAGE_BYTES_MAX}")
@@ -344,6 +362,13 @@ class Reader:
             number, body = self._buffer[0], bytes(self._buffer[HEAD_BYTES : HEAD_BYTES + length])
             del self._buffer[: HEAD_BYTES + length]
             yield decode(number, body)
+
+
+def _layout_of(number: int) -> _Layout:
+    layout = _BY_NUMBER.get(number)
+    if layout is None:
+        raise MessageError(f"message type 0x{number:02x} is unknown")
+    return layout
 
 
 def _plain(value: Any) -> dict[str, Any]:

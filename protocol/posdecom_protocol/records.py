@@ -18,8 +18,8 @@ from typing import Any, Final
 import construct
 
 from .errors import MessageError
-from .limits import ITEM_BYTES_MAX
-from .money import CardGroup, TransactionClass
+from .limits import CONTEXTS_MAX, ITEM_BYTES_MAX
+from .money import AMOUNT_MAX, CardGroup, TransactionClass
 
 
 class ItemKind(IntEnum):
@@ -45,9 +45,21 @@ class ItemKind(IntEnum):
     """0500/960000, the edc dialect's close after uploads."""
 
 
+_BOUNDS: Final = {
+    "record": (1, 2**32 - 1),
+    "stan": (1, 999_999),
+    "amount": (0, AMOUNT_MAX),
+    "currency": (0, 999),
+}
+_DIGITS: Final = {"local_time": 12, "first6": 6, "last4": 4}
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What may be shown of one transaction. At most the first six and last four digits of the card."""
+    """What may be shown of one transaction. At most the first six and last four digits of the card.
+
+    Values out of their bounds: `ValueError`.
+    """
 
     record: int
     """Number of the transaction in the terminal, 1 to 2**32-1; its messages share it."""
@@ -66,6 +78,16 @@ class Summary:
     first6: str
     last4: str
 
+    def __post_init__(self) -> None:
+        for name, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} is not {least} to {most}")
+        for name, count in _DIGITS.items():
+            if not _is_digits(getattr(self, name), count):
+                raise ValueError(f"{name} is not {count} digits")
+        if len(self.rrn) != 12 or not (self.rrn.isascii() and self.rrn.isprintable()):
+            raise ValueError("rrn is not 12 printable ASCII characters")
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -76,6 +98,10 @@ class Item:
     """Absent where the message concerns a batch and not one transaction."""
     message: bytes
     """The ISO 8583 message without length prefix: TPDU, header, MTI, bitmap, fields."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.context < CONTEXTS_MAX:
+            raise ValueError(f"context is not 0 to {CONTEXTS_MAX - 1}")
 
 
 _SUMMARY = construct.Struct(
@@ -93,7 +119,7 @@ _SUMMARY = construct.Struct(
 _ITEM = construct.Struct(
     "kind" / construct.Int8ub,
     "context" / construct.Int8ub,
-    "summary" / construct.Prefixed(construct.Int8ub, construct.Optional(_SUMMARY)),
+    "summary" / construct.Prefixed(construct.Int8ub, construct.GreedyBytes),
     "message" / construct.Prefixed(construct.Int16ub, construct.GreedyBytes),
 )
 
@@ -101,8 +127,8 @@ CHAIN_START: Final = hashlib.sha256(b"posdecom/items/1").digest()
 
 
 def encode_item(item: Item) -> bytes:
-    """The item as it is stored, hashed and sent; at most `ITEM_BYTES_MAX` bytes."""
-    summary = None if item.summary is None else _summary_fields(item.summary)
+    """The item as it is stored, hashed and sent; `ValueError` over `ITEM_BYTES_MAX` bytes."""
+    summary = b"" if item.summary is None else _SUMMARY.build(_summary_fields(item.summary))
     data: bytes = _ITEM.build(
         {"kind": item.kind, "context": item.context, "summary": summary, "message": item.message}
     )
@@ -117,7 +143,7 @@ def decode_item(data: bytes) -> Item:
         raise MessageError(f"item of {len(data)} bytes; at most {ITEM_BYTES_MAX}")
     try:
         fields = _ITEM.parse(data)
-        summary = None if fields.summary is None else _summary_from(fields.summary)
+        summary = _summary_from(_SUMMARY.parse(fields.summary)) if fields.summary else None
         item = Item(ItemKind(fields.kind), fields.context, summary, bytes(fields.message))
         canonical = encode_item(item)
     except (construct.ConstructError, ValueError) as error:
@@ -141,8 +167,6 @@ def chain_head(items: Iterable[bytes]) -> bytes:
 
 
 def _summary_fields(summary: Summary) -> dict[str, Any]:
-    if len(summary.rrn) != 12:
-        raise ValueError("rrn has 12 characters")
     return {
         "record": summary.record,
         "transaction_class": summary.transaction_class,
@@ -158,9 +182,6 @@ def _summary_fields(summary: Summary) -> dict[str, Any]:
 
 
 def _summary_from(fields: Any) -> Summary:
-    digits = [bytes(fields[name]).hex() for name in ("local_time", "first6", "last4")]
-    if not all(text.isdigit() for text in digits):
-        raise ValueError("BCD with a digit above nine")
     return Summary(
         record=fields.record,
         transaction_class=TransactionClass(fields.transaction_class),
@@ -169,7 +190,12 @@ def _summary_from(fields: Any) -> Summary:
         rrn=bytes(fields.rrn).decode("ascii"),
         amount=fields.amount,
         currency=fields.currency,
-        local_time=digits[0],
-        first6=digits[1],
-        last4=digits[2],
+        local_time=bytes(fields.local_time).hex(),
+        first6=bytes(fields.first6).hex(),
+        last4=bytes(fields.last4).hex(),
     )
+
+
+def _is_digits(text: str, count: int) -> bool:
+    """A BCD nibble above nine decodes to a letter, which is no digit."""
+    return len(text) == count and text.isascii() and text.isdigit()

@@ -12,7 +12,6 @@ from .documents.receipt import Basis, Receipt, ReceiptContext, Refusal
 from .documents.seal import Seal, SealedContext
 from .money import Tally
 
-
 NOTHING: Final = Tally()
 
 

@@ -2,6 +2,7 @@
 
 Both ends use it. ``channel_for`` decides at the greeting what protects the stream: a channel, or None for proofs in
 the clear. An acceptor's stack outlives its connections: after `Lost` it listens on. An initiator's is good for one.
+Every session ends with exactly one `Lost`, whoever ended it, and nothing of it arrives after that.
 
 Keep the turn of a driver (see `link`): ``receive`` or ``tick``, ``events``, ``send`` while `is_ready`, write
 ``bytes_to_send``, sleep until ``deadline``.
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from enum import Enum, auto
+from typing import Final, TypeAlias
 
 from .certificates import Signer
 from .channel import Channel, Ended, Failed, Plain, Secured
@@ -43,7 +45,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class LinkOver:
-    """The connection ended below the channel."""
+    """The connection ended below the channel, or this end closed it."""
 
     reason: CloseReason
 
@@ -66,6 +68,21 @@ StackEvent: TypeAlias = Greeted | Opened | Arrived | Lost
 ChannelFor: TypeAlias = Callable[[Welcome | Hello], Channel | None]
 
 
+class _Session(Enum):
+    NONE = auto()
+    """Nothing was greeted, or the link's connection is over."""
+    GREETED = auto()
+    """A channel is being made."""
+    OPEN = auto()
+    CLOSING = auto()
+    """`Stack.close` was called: what is queued goes out, nothing more arrives."""
+    FAILED = auto()
+    """`Lost` is told; the link still carries what TLS has to say."""
+
+
+_LEAVING: Final = frozenset({_Session.CLOSING, _Session.FAILED})
+
+
 class Stack:
     """One end of the line, from bytes to messages."""
 
@@ -76,8 +93,7 @@ class Stack:
         self._reader = Reader()
         self._outgoing = bytearray()
         self._events: list[StackEvent] = []
-        self._is_open = False
-        self._is_closing = False
+        self._session = _Session.NONE
 
     # --- in ----------------------------------------------------------------------------------------
 
@@ -100,14 +116,15 @@ class Stack:
             self._outgoing += data
         else:
             self._channel.send(data)
-            self._outgoing += self._channel.bytes_to_send()
+        self._feed_link()
 
     def close(self, now: float) -> None:
-        """End the session in good order; `Lost` tells when it is over."""
-        if self._channel is not None:
-            self._channel.close()
-        self._is_closing = True
-        self._pump(now)
+        """End the session, or the wait for one, in good order; `Lost` tells when it is over."""
+        if self._session in (_Session.GREETED, _Session.OPEN):
+            self._leave(_Session.CLOSING)
+            self._pump(now)
+        elif self._link.state is LinkState.GREETING:
+            self._link.close(now)
 
     # --- out -----------------------------------------------------------------------------------------
 
@@ -128,7 +145,7 @@ class Stack:
     @property
     def is_ready(self) -> bool:
         """Open, and everything sent so far was taken by the link: a sender who waits for it holds one message."""
-        return self._is_open and not self._is_closing and not self._outgoing
+        return self._session is _Session.OPEN and not self._outgoing
 
     @property
     def is_drained(self) -> bool:
@@ -155,61 +172,69 @@ class Stack:
 
     def _begin(self, greeting: Welcome | Hello) -> None:
         self._reader = Reader()
-        self._outgoing.clear()
-        self._is_closing = False
         self._channel = self._channel_for(greeting)
+        self._session = _Session.GREETED
         self._events.append(Greeted(greeting))
         if self._channel is None:
-            self._is_open = True
-            self._events.append(Opened(None))
+            self._open(None)
+
+    def _open(self, peer: Signer | None) -> None:
+        self._session = _Session.OPEN
+        self._events.append(Opened(peer))
 
     def _take(self, data: bytes, now: float) -> None:
         if self._channel is None:
-            self._read(data, now)
+            self._read(data)
             return
         self._channel.receive(data, now)
         for event in self._channel.events():
             match event:
                 case Secured(peer):
-                    self._is_open = True
-                    self._events.append(Opened(peer))
+                    self._open(peer)
                 case Plain(plain):
-                    self._read(plain, now)
+                    self._read(plain)
                 case Ended():
-                    self._fail("the peer ended the channel", now)
+                    self._fail("the peer ended the channel")
                 case Failed(reason):
-                    self._fail(reason, now)
+                    self._fail(reason)
 
-    def _read(self, data: bytes, now: float) -> None:
-        if not self._is_open:
+    def _read(self, data: bytes) -> None:
+        if self._session is not _Session.OPEN:
             return
         try:
             for message in self._reader.receive(data):
                 self._events.append(Arrived(message))
         except MessageError as error:
-            self._fail(str(error), now)
+            self._fail(str(error))
 
-    def _fail(self, reason: str, now: float) -> None:
+    def _fail(self, reason: str) -> None:
         """The session is dead for the application at once; the link still carries what TLS has to say."""
-        if not self._is_closing:
-            self._is_open = False
+        if self._session not in _LEAVING:
             self._events.append(Lost(ChannelOver(reason)))
-            self.close(now)
+            self._leave(_Session.FAILED)
+
+    def _leave(self, session: _Session) -> None:
+        """Not the place to feed the link: it may be one connection further than the event that led here."""
+        self._session = session
+        if self._channel is not None:
+            self._channel.close()
 
     def _end(self, cause: LinkOver) -> None:
-        told = not self._is_open and self._is_closing
-        self._is_open = self._is_closing = False
+        if self._session is not _Session.FAILED:
+            self._events.append(Lost(cause))
+        self._session = _Session.NONE
         self._channel = None
         self._outgoing.clear()
-        if not told:
-            self._events.append(Lost(cause))
 
     def _pump(self, now: float) -> None:
+        self._feed_link()
+        if self._session in _LEAVING and not self._outgoing:
+            self._link.close(now)
+
+    def _feed_link(self) -> None:
         if self._channel is not None:
             self._outgoing += self._channel.bytes_to_send()
         room = min(self._link.room(), len(self._outgoing))
         if room:
             self._link.send(bytes(self._outgoing[:room]))
             del self._outgoing[:room]
-        if self._is_closing and not self._outgoing and self._link.state is LinkState.OPEN:
-            self._link.close(now)

@@ -1,8 +1,9 @@
 """The terminal on its line: a stack that listens, and a terminal that answers what arrives. Sans-IO.
 
-In a channel the terminal speaks first (`Confirmed`): by then it has judged the agent's certificate. Replies are taken
-from the terminal one at a time, as the line takes them, so that a flush needs the memory of one message. A terminal
-that must restart lets its last reply arrive, then sets `is_restart_due` and is deaf.
+In a channel the terminal speaks first (`Confirmed`): by then it has judged the agent's certificate. In the clear it
+gives proofs and nothing else, whatever service the HELLO asks for; one that has no identity any more makes no channel.
+Replies are taken from the terminal one at a time, as the line takes them, so that a flush needs the memory of one
+message. A terminal that must restart is deaf and lets its last reply arrive; then `is_restart_due`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 from posdecom_protocol.channel import Channel
 from posdecom_protocol.greeting import Hello, Service, Welcome
+from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import Reply, Request
 from posdecom_protocol.stack import Arrived, Greeted, Lost, Opened, Stack
@@ -39,13 +41,13 @@ class Front:
     ) -> None:
         self._terminal = terminal
         self._new_channel = channel
-        self._service = Service.IDENTIFY
+        self._is_in_channel = False
         self._requests: deque[Request] = deque()
         self._replies: Iterator[Reply] = iter(())
         self._waiting: Reply | None = None
         self._restart_by: float | None = None
         link = Link.acceptor(self._welcome, now, line_rate_bytes_per_s=line_rate_bytes_per_s)
-        self._stack = Stack(link, lambda _: self._channel())
+        self._stack = Stack(link, self._channel_for)
 
     def receive(self, data: bytes, now: float) -> None:
         self._stack.receive(data, now)
@@ -56,9 +58,7 @@ class Front:
         self._turn(now)
 
     def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
-        data = self._stack.bytes_to_send(now, room_bytes)
-        self._reply(now)
-        return data or self._stack.bytes_to_send(now, room_bytes)
+        return self._stack.bytes_to_send(now, room_bytes)
 
     def deadline(self) -> float | None:
         due = [due for due in (self._stack.deadline(), self._restart_by) if due is not None]
@@ -78,7 +78,7 @@ class Front:
     # --- private -----------------------------------------------------------------------------------
 
     def _welcome(self, hello: Hello) -> Welcome:
-        self._service = hello.service
+        """Also for a HELLO that leads to no connection: nothing may be noted of it here."""
         device = self._terminal.device
         return Welcome(
             connection_id=hello.connection_id,
@@ -90,8 +90,10 @@ class Front:
             version=hello.common_version(),
         )
 
-    def _channel(self) -> Channel | None:
-        return self._new_channel() if self._service is Service.CHANNEL else None
+    def _channel_for(self, hello: Welcome | Hello) -> Channel | None:
+        assert isinstance(hello, Hello)
+        has_identity = self._terminal.life.state not in PROOFS_IN_CLEAR
+        return self._new_channel() if hello.service is Service.CHANNEL and has_identity else None
 
     def _turn(self, now: float) -> None:
         for event in self._stack.events():
@@ -99,7 +101,8 @@ class Front:
                 case Greeted():
                     self._forget_requests()
                 case Opened(peer):
-                    self._waiting = None if peer is None else self._terminal.confirm()
+                    self._is_in_channel = peer is not None
+                    self._waiting = self._terminal.confirm() if self._is_in_channel else None
                 case Arrived(message):
                     self._take(message, now)
                 case Lost():
@@ -113,6 +116,7 @@ class Front:
             self._requests.append(message)
 
     def _forget_requests(self) -> None:
+        self._is_in_channel = False
         self._requests.clear()
         self._replies = iter(())
         self._waiting = None
@@ -135,10 +139,6 @@ class Front:
         return reply
 
     def _answers(self, request: Request, now: float) -> Iterator[Reply]:
-        match self._service:
-            case Service.CHANNEL:
-                return self._terminal.answer(request, now)
-            case Service.PROOFS:
-                return iter((self._terminal.proof(request),))
-            case Service.IDENTIFY:
-                return iter(())
+        if self._is_in_channel:
+            return self._terminal.answer(request, now)
+        return iter((self._terminal.proof(request),))
