@@ -1,7 +1,8 @@
 """The release desk over HTTP: three calls, each repeatable. docs/desk.openapi.yaml is the contract.
 
-`ask` makes one call and turns whatever comes back into a `DeskReply`; nothing else here knows HTTP. The desk's name is
-not authenticated by this module where the URL is plain http: what it answers is signed, and judged by whoever uses it.
+`_ask` makes one call and turns whatever comes back into a `DeskReply`; only `over_http` knows sockets. The desk's name
+is not authenticated by this module where the URL is plain http: what it answers is signed, and judged by whoever uses
+it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from posdecom_protocol.custody import MEDIA_TYPE, decode_receipts, encode_custody
 from posdecom_protocol.documents import open_document
@@ -29,12 +31,28 @@ ANSWER_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 MISSING_MAX: Final = 10_000
 
 
+Exchange: TypeAlias = Callable[[str, str, bytes | None, str], tuple[int, bytes]]
+"""One HTTP call: method, URL, body, its media type; status and body of the answer. `OSError` where there is none."""
+
+
+def over_http(method: str, url: str, body: bytes | None, media_type: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, data=body, method=method)
+    if body is not None:
+        request.add_header("Content-Type", media_type)
+    try:
+        with urllib.request.urlopen(request, timeout=CALL_TIMEOUT_S) as answer:
+            return answer.status, answer.read(ANSWER_BYTES_MAX)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(ANSWER_BYTES_MAX)
+
+
 class Desk:
     """One desk at ``url`` (http or https, without a trailing path)."""
 
-    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S) -> None:
+    def __init__(self, url: str, exchange: Exchange = over_http) -> None:
         self._url = url.rstrip("/")
-        self._timeout_s = timeout_s
+        self._exchange = exchange
 
     def ask_receipt(self, job: Job) -> DeskReply:
         """Poll for the receipts of the job's seal; post seal and items where the desk does not know them."""
@@ -53,18 +71,12 @@ class Desk:
 
     def _ask(self, method: str, path: str, body: bytes | None, media_type: str) -> DeskReply | None:
         """One call; None where the desk answers that it does not know what was asked for (404)."""
-        request = urllib.request.Request(self._url + path, data=body, method=method)
-        if body is not None:
-            request.add_header("Content-Type", media_type)
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:
-                return _understood(answer.status, answer.read(ANSWER_BYTES_MAX))
-        except urllib.error.HTTPError as error:
-            with error:
-                return None if error.code == 404 else _understood(error.code, error.read(ANSWER_BYTES_MAX))
+            status, answer = self._exchange(method, self._url + path, body, media_type)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
             return Unreachable(f"{self._url}: {reason}")
+        return None if status == 404 else _understood(status, answer)
 
 
 def _understood(status: int, body: bytes) -> DeskReply:

@@ -1,12 +1,16 @@
-"""The acquirer's host over TCP: connects, carries the settlement engine's bytes, and journals before it sends on."""
+"""The acquirer's host: connects, carries the settlement engine's bytes, and journals before it sends on.
+
+`settle` runs over any `Host`; `HostAddress` is the one behind TCP.
+"""
 
 from __future__ import annotations
 
 import selectors
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from posdecom_protocol.documents.seal import SealedContext
 
@@ -25,6 +29,25 @@ READ_BYTES: Final = 16 * 1024
 WAIT_S_MAX: Final = 1.0
 
 
+class Connection(Protocol):
+    """One connection to the host. All but `close` raise `OSError` where it breaks."""
+
+    def send(self, data: bytes) -> None:
+        """Hand over all of ``data``."""
+
+    def receive(self, timeout_s: float) -> bytes | None:
+        """What came, waiting up to ``timeout_s`` for it; empty at the end of the stream, None where nothing came."""
+
+    def close(self) -> None: ...
+
+
+class Host(Protocol):
+    """Where a host is; its text is for people."""
+
+    def connect(self) -> Connection:
+        """A new connection; `OSError` where there is none to be had."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostAddress:
     host: str
@@ -37,6 +60,29 @@ class HostAddress:
         if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise ValueError("an address is HOST:PORT")
         return cls(host.strip("[]"), int(port))
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def connect(self) -> Connection:
+        return _TcpConnection((self.host, self.port))
+
+
+class _TcpConnection:
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def receive(self, timeout_s: float) -> bytes | None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            return self._socket.recv(READ_BYTES) if selector.select(timeout_s) else None
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 def settlement_of(job: Job, context: SealedContext) -> Settlement:
@@ -65,7 +111,7 @@ def journal_events(engine: Settlement, job: Job, watch: Callable[[], None]) -> S
 def settle(
     job: Job,
     context: SealedContext,
-    address: HostAddress,
+    host: Host,
     clock: Clock,
     pause: Callable[[float], None],
     watch: Callable[[], None] = lambda: None,
@@ -79,9 +125,9 @@ def settle(
     while end is None:
         answered = len(engine.outcomes)
         if failures == CONNECTS_MAX:
-            return Unreachable(f"{address.host}:{address.port}: {reason}")
+            return Unreachable(f"{host}: {reason}")
         try:
-            with socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S) as connection:
+            with closing(host.connect()) as connection:
                 end = _converse(engine, job, connection, clock, watch)
             reason = "the connection breaks"
         except OSError as error:
@@ -95,25 +141,22 @@ def settle(
 
 
 def _converse(
-    engine: Settlement, job: Job, connection: socket.socket, clock: Clock, watch: Callable[[], None]
+    engine: Settlement, job: Job, connection: Connection, clock: Clock, watch: Callable[[], None]
 ) -> SettleEnd | None:
     """On one connection, until the engine ends or the connection does (None)."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     engine.connected(clock.now())
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection, selectors.EVENT_READ)
-        while True:
-            end = journal_events(engine, job, watch)
-            if end is not None:
-                return end
-            data = engine.bytes_to_send(clock.now())
-            if data:
-                connection.sendall(data)
-            deadline = engine.deadline()
-            wait = WAIT_S_MAX if deadline is None else min(WAIT_S_MAX, max(0.0, deadline - clock.now()))
-            if selector.select(wait):
-                received = connection.recv(READ_BYTES)
-                if not received:
-                    return None
-                engine.receive(received, clock.now())
-            engine.tick(clock.now())
+    while True:
+        end = journal_events(engine, job, watch)
+        if end is not None:
+            return end
+        data = engine.bytes_to_send(clock.now())
+        if data:
+            connection.send(data)
+        deadline = engine.deadline()
+        wait = WAIT_S_MAX if deadline is None else min(WAIT_S_MAX, max(0.0, deadline - clock.now()))
+        received = connection.receive(wait)
+        if received is not None:
+            if not received:
+                return None
+            engine.receive(received, clock.now())
+        engine.tick(clock.now())

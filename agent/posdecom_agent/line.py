@@ -22,7 +22,13 @@ GOODBYE_S: Final = 1.0
 """A close that the terminal does not confirm in this time is its own affair."""
 
 
-class Clock:
+class Clock(Protocol):
+    """Seconds since 1970 that never run backwards."""
+
+    def now(self) -> float: ...
+
+
+class WallClock:
     """Seconds since 1970 that never run backwards: the wall clock is read once, the rest is monotonic."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from .certify import certify
 from .desk import Desk
 from .host import HostAddress
 from .job import Job
-from .line import Clock, drive
+from .line import Clock, WallClock, drive
 from .port_access import LinkLost, PortMissing
 from .ports import Port, open_port
 from .procedure import DeskReply, SettleEnd
@@ -46,7 +46,7 @@ class RealStations:
     address: HostAddress
     desk: Desk
     watch: Callable[[], None] = lambda: None
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock = field(default_factory=WallClock)
     _access: Access | None = None
     _was_open: bool = False
 

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 @pass_output
 def command(output: Output, port_url: str, site_folder: Path) -> None:
     from .. import catalogue
-    from ..line import Clock, drive
+    from ..line import WallClock, drive
     from ..look import Look
     from ..ports import open_port
     from ..site import TechnicianSite
     from ..stations import access_of
     from ..trouble import Trouble
 
-    site, clock = TechnicianSite.load(site_folder), Clock()
+    site, clock = TechnicianSite.load(site_folder), WallClock()
     access = access_of(site)
     port = open_port(port_url)
     try:

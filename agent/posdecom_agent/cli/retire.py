@@ -53,7 +53,7 @@ def command(
     from ..desk import Desk
     from ..host import HostAddress
     from ..job import Job
-    from ..line import Clock
+    from ..line import WallClock
     from ..procedure import carry_out
     from ..site import TechnicianSite
     from ..stations import RealStations
@@ -68,7 +68,7 @@ def command(
     order = open_document(order_file.read_bytes(), Order)
     authenticate(order, site.anchors, order.body.issued_at)
     _confirm(order.body.serial, confirm_serial)
-    clock = Clock()
+    clock = WallClock()
     site.check_dates(clock.now())
     journal = finish.open_journal(journal_folder, order)
     job = Job(journal)
