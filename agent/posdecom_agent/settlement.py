@@ -155,7 +155,7 @@ class Settlement:
     def disconnected(self, now: float) -> None:
         """The connection is gone; the driver tries to make another, and this object asks for nothing meanwhile."""
         self._connected = False
-        if self._exchange is not None and not self._exchange.due:
+        if self._exchange is not None:
             self._send_again(self._exchange)
 
     def receive(self, data: bytes, now: float) -> None:

@@ -318,7 +318,29 @@ def test_an_answer_that_takes_back_an_earlier_one_stops_the_conversation() -> No
     (event,) = fed(settlement, answer(request, "05"))
     assert isinstance(event, Stopped) and event.reason is Reason.CONTRADICTION
     assert not event.reason.resumable
-    assert settlement.bytes_to_send(NOW) == b""
+    settlement.connected(NOW)
+    assert (settlement.deadline(), settlement.bytes_to_send(NOW)) == (None, b"")
+
+
+def test_totals_that_balance_at_first_and_then_do_not_stop_the_conversation() -> None:
+    (totals,) = sequences(SHOP, 0, ItemKind.TOTALS)
+    settlement = settle(SHOP, 0, {sequence: Delivered() for sequence in range(1, totals)})
+    settlement.connected(NOW)
+    request = settlement.bytes_to_send(NOW)[2:]
+    sums = decode(request).text(48)
+    balanced, not_balanced = sums[:30] + "1" + sums[31:61] + "1", sums[:30] + "2" + sums[31:61] + "1"
+    (event, *_) = fed(settlement, answer(request, f48=balanced))
+    assert isinstance(event, Answered) and event.outcome == Delivered(balanced=True)
+    assert fed(settlement, answer(request, "94"), answer(request, "94", f48=balanced)) == []
+    (event,) = fed(settlement, answer(request, "94", f48=not_balanced))
+    assert isinstance(event, Stopped) and event.reason is Reason.CONTRADICTION
+
+
+def test_a_second_refusal_with_another_code_is_still_a_refusal() -> None:
+    settlement, request = started()
+    (event, *_) = fed(settlement, answer(request, "05"))
+    assert isinstance(event, Answered) and event.outcome == Refused("05")
+    assert fed(settlement, answer(request, "96")) == []
 
 
 @pytest.mark.parametrize("changes", [{"f4": "000000000001"}, {"f49": "840"}])

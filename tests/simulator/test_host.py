@@ -406,6 +406,14 @@ def test_an_upload_whose_mask_is_of_another_card_is_disputed() -> None:
     assert c.amounts() == []
 
 
+def test_an_upload_that_puts_its_card_into_the_wrong_group_is_disputed() -> None:
+    c = counterpart()
+    detail = UploadDetail(CardGroup.FOREIGN, 400, masked_number("620000", "0005", 16), 300)
+    fields: dict[int, str | bytes] = {48: detail.encode(), 49: "156", 57: c.teller.account()}
+    assert c.code(c.teller.message("0320", "201", fields, "30")) == "00"
+    assert c.findings() == [Finding.DISPUTED]
+
+
 def test_what_the_terminal_did_not_name_is_left_for_a_person() -> None:
     c = counterpart()
     assert [c.code(c.teller.advice(1000)), c.code(c.teller.advice(2000))] == ["00", "00"]
@@ -424,6 +432,7 @@ def test_a_batch_ends_balanced_only_if_it_is_and_then_takes_nothing_but_the_sign
     assert c.code(c.teller.end(balanced=True)) == "12"
     assert c.replies(c.teller.totals(Tally(1, 1000))) == (1, 1)
     assert c.code(c.teller.end(balanced=True)) == "00"
+    assert c.ledger.unconfirmed("TERM0009", 3) == [], "nothing had to be named"
     assert c.code(c.teller.advice(5)) == "77"
     assert c.code(advice) == "94"
     assert not c.ledger.is_signed_off("TERM0009", 3)

@@ -255,6 +255,27 @@ def test_after_the_cutoff_offline_sales_are_withheld_and_posted_sales_refunded()
         assert [g.debit for g in sealed(shop, context).totals] == [g.debit for g in expected_totals]
 
 
+def test_a_refund_names_the_sale_it_gives_back_and_has_a_stan_of_its_own() -> None:
+    shop = open_shop(2, 300, NOON)
+    for item in items(shop, 0, ItemKind.REFUND):
+        assert item.summary is not None
+        sold = shop.number(item.summary.record)
+        message = decode(item.message)
+        assert Original.decode(message.text(61)).stan == sold.stan
+        assert int(message.text(11)) == item.summary.stan > shop.day[-1].stan
+        assert (message.text(3), message.text(4)) == ("200000", f"{sold.amount:012d}")
+
+
+def test_what_was_sold_at_the_very_cutoff_was_sold_after_it() -> None:
+    unsent = [one for one in SHOP.stored if one.transaction_class is TransactionClass.OFFLINE_SALE]
+    (last, *_) = [one for one in reversed(unsent) if not one.posted]
+    shop = open_shop(2, 300, Rules(last.local_time, AfterCutoff.HOLD, Preauths.LIST))
+    assert last.number in [summary.record for summary in shop.prepared.withheld]
+    later = f"{int(last.local_time) + 1}"
+    shop = open_shop(2, 300, Rules(later, AfterCutoff.HOLD, Preauths.LIST))
+    assert last.number not in [summary.record for summary in shop.prepared.withheld]
+
+
 def test_after_the_cutoff_nothing_is_refunded_where_the_order_says_hold() -> None:
     shop = open_shop(2, 300, Rules(NOON.cutoff_local_time, AfterCutoff.HOLD, Preauths.LIST))
     assert shop.prepared.withheld == open_shop(2, 300, NOON).prepared.withheld
