@@ -4,9 +4,8 @@ One class serves both ends. The initiator (agent) says HELLO until it hears WELC
 acceptor (terminal) answers every HELLO and goes on listening after each connection; a HELLO with an unknown id ends
 the connection before it. docs/link.md tells the wire format and the timers in full.
 
-Turn of a driver: ``receive`` what came, ``tick``, ``events``, ``send``, write ``bytes_to_send``, sleep until
-``deadline``.
-Undrained events are what holds the peer back: the window opens again when `events` is called.
+Turn of a driver, in this order: `receive` what came, `tick`, `events`, `send`, write `bytes_to_send`, sleep until
+`deadline`. Undrained events are what holds the peer back: the window opens again when `events` is called.
 
 Secures nothing: whoever holds the cable can greet, close and forge. That is what the channel is for.
 """
@@ -33,7 +32,6 @@ from .waits import (
     HELLO_REPEAT_S,
     HELLO_REPEAT_S_MAX,
     KEEPALIVE_S,
-    QUIET_S,
     SILENCE_S,
 )
 
@@ -301,7 +299,7 @@ class Link:
     def _timers(self) -> Iterator[tuple[float, Callable[[float], None]]]:
         """Every timer that runs in the present state; each action moves its own timer on."""
         if self._decoder.is_waiting:
-            yield self._last_byte_at + QUIET_S, self._give_up_candidates
+            yield self._last_byte_at + self._pace.quiet_s, self._give_up_candidates
         if self._state is LinkState.GREETING:
             yield self._repeat_at, self._repeat_hello
             yield self._give_up_at, lambda now: self._finish(CloseReason.NO_ANSWER)

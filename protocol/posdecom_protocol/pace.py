@@ -12,12 +12,16 @@ from typing import Final
 from .frames import FRAME_OVERHEAD_BYTES
 from .greeting import FRAME_BODY_BYTES_MIN
 from .limits import FRAME_BODY_BYTES_MAX
+from .waits import QUIET_S
 
 FRAME_S: Final = 0.4
 """No frame lasts longer on the line than the largest at 115,200 baud: acknowledgements wait behind frames."""
 
 LEAD_S_MIN: Final = 0.03
 """Wake-ups of a loaded computer and 16 ms timers of USB adapters come late by this much; the line must not fall dry."""
+
+QUIET_BYTES: Final = 128
+"""Two packets of a USB adapter, which may hand over nothing less on a slow line."""
 
 
 class Pace:
@@ -27,6 +31,8 @@ class Pace:
         self._seconds_per_byte = 0.0 if line_rate_bytes_per_s is None else 1 / line_rate_bytes_per_s
         self.frame_body_bytes_max = _frame_body_bytes_max(line_rate_bytes_per_s)
         """What a frame should not exceed on this line."""
+        self.quiet_s = max(QUIET_S, QUIET_BYTES * self._seconds_per_byte)
+        """After so long without a byte the line is quiet."""
         frame_s = (self.frame_body_bytes_max + FRAME_OVERHEAD_BYTES) * self._seconds_per_byte
         self._lead_s = max(frame_s, LEAD_S_MIN)
         self.busy_until = -math.inf

@@ -219,7 +219,7 @@ def test_everything_arrives_in_order_both_ways_at_once(faults: Faults, seed: int
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("rate", [960.0, 92_160.0, 300_000.0, None])
+@pytest.mark.parametrize("rate", [240.0, 960.0, 92_160.0, 300_000.0, None])
 def test_other_speeds_and_a_pipe_carry_it_too(rate: float | None, seed: int) -> None:
     data, faults = random.Random(seed), Faults(flip=1e-4, drop=1e-4, garbage=0.005)
     transfer(

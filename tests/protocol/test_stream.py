@@ -210,9 +210,9 @@ def test_every_acknowledgement_that_settles_something_restarts_the_wait() -> Non
     source = sender()
     source.queue(bytes(256))
     drain(source)
-    source.acknowledged(Acknowledgement(128, 32640, 0), 0.5)
+    source.acknowledged(Acknowledgement(128, 32640, 0), 10.0)
     assert source.probe_at is not None
-    assert source.probe_at > 0.5 + 0.15
+    assert source.probe_at > 10.0 + 0.15
 
 
 def test_new_bytes_stay_within_the_window_of_the_peer_and_go_in_full_frames() -> None:
@@ -312,11 +312,11 @@ def carry(source: StreamSender, receiver: StreamReceiver, data: bytes, loss: flo
     return bytes(heard)
 
 
-@pytest.mark.parametrize("loss", [0.0, 0.2])
-def test_numbers_and_offsets_wrap_at_sixteen_bits(loss: float) -> None:
-    data = random.Random(2).randbytes(70_000 * 128)
+def test_numbers_and_offsets_wrap_at_sixteen_bits() -> None:
+    data = random.Random(2).randbytes(60_000 * 128)
     source = sender()
-    assert carry(source, StreamReceiver(32768), data, loss, seed=3) == data
+    assert carry(source, StreamReceiver(32768), data, loss=0.2, seed=3) == data
+    assert source._next_number > 1 << 16
 
 
 def test_offsets_wrap_at_thirty_two_bits() -> None:
