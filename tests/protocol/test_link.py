@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from link_end import LinkEnd
 from posdecom_protocol.acknowledgement import Acknowledgement
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.frames import Frame, FrameDecoder, FrameKind, encode_frame
@@ -16,13 +17,15 @@ from posdecom_protocol.greeting import NO_COMMON_VERSION, Hello, Service, Welcom
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.link import Link
 from posdecom_protocol.link_events import Closed, CloseReason, Connected, LinkState, Received
-from virtual_line import Direction, End, Faults, VirtualLine
+from posdecom_simulator.world.line import Noise, VirtualLine, Wire
+
+Line = VirtualLine[LinkEnd, LinkEnd]
 
 RATE = 11_520.0
 """115,200 baud, 8N1."""
 
 HELLO = Hello(0x5EED0001, Service.CHANNEL)
-CLEAN = Faults()
+CLEAN = Noise()
 
 
 def welcome_for(hello: Hello) -> Welcome:
@@ -39,19 +42,19 @@ def new_link(hello: Hello | None = HELLO, now: float = 0.0, rate: float | None =
 
 
 def new_line(
-    faults: Faults = CLEAN,
+    faults: Noise = CLEAN,
     *,
     seed: int = 1,
     rate: float | None = RATE,
     cuts: list[tuple[float, float]] | None = None,
-) -> VirtualLine:
+) -> Line:
     """Initiator on the left, acceptor on the right."""
     chance = random.Random(seed)
-    wires = [Direction(rate, faults, chance, cuts=cuts or []) for _ in range(2)]
-    return VirtualLine(End(new_link(rate=rate)), End(new_link(None, rate=rate)), wires[0], wires[1])
+    wires = [Wire(rate, faults, chance, cuts=cuts or []) for _ in range(2)]
+    return VirtualLine(LinkEnd(new_link(rate=rate)), LinkEnd(new_link(None, rate=rate)), wires[0], wires[1])
 
 
-def connected_line(faults: Faults = CLEAN, *, seed: int = 1, rate: float | None = RATE) -> VirtualLine:
+def connected_line(faults: Noise = CLEAN, *, seed: int = 1, rate: float | None = RATE) -> Line:
     line = new_line(faults, seed=seed, rate=rate)
     assert line.run_until(
         lambda: all(end.link.state is LinkState.OPEN for end in (line.left, line.right)), 20
@@ -59,7 +62,7 @@ def connected_line(faults: Faults = CLEAN, *, seed: int = 1, rate: float | None 
     return line
 
 
-def closed(end: End) -> list[CloseReason]:
+def closed(end: LinkEnd) -> list[CloseReason]:
     return [event.reason for event in end.events if isinstance(event, Closed)]
 
 
@@ -193,16 +196,16 @@ def test_chatter_of_a_modem_tool_before_the_greeting_does_no_harm() -> None:
 
 BAD_LINES = {
     "clean": CLEAN,
-    "flips 1e-5": Faults(flip=8e-5),
-    "flips 1e-4": Faults(flip=8e-4),
-    "drops": Faults(drop=1e-3),
-    "duplicates and delays": Faults(duplicate=0.02, delay=0.01),
-    "noise": Faults(garbage=0.1),
-    "everything": Faults(flip=3e-4, drop=3e-4, duplicate=0.01, delay=0.005, garbage=0.02),
+    "flips 1e-5": Noise(flip=8e-5),
+    "flips 1e-4": Noise(flip=8e-4),
+    "drops": Noise(drop=1e-3),
+    "duplicates and delays": Noise(duplicate=0.02, delay=0.01),
+    "noise": Noise(garbage=0.1),
+    "everything": Noise(flip=3e-4, drop=3e-4, duplicate=0.01, delay=0.005, garbage=0.02),
 }
 
 
-def transfer(line: VirtualLine, rightward: bytes, leftward: bytes, limit_s: float) -> None:
+def transfer(line: Line, rightward: bytes, leftward: bytes, limit_s: float) -> None:
     line.left.to_say += rightward
     line.right.to_say += leftward
     ends = (line.left, line.right)
@@ -213,7 +216,7 @@ def transfer(line: VirtualLine, rightward: bytes, leftward: bytes, limit_s: floa
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("faults", BAD_LINES.values(), ids=BAD_LINES)
-def test_everything_arrives_in_order_both_ways_at_once(faults: Faults, seed: int) -> None:
+def test_everything_arrives_in_order_both_ways_at_once(faults: Noise, seed: int) -> None:
     data = random.Random(seed)
     transfer(new_line(faults, seed=seed), data.randbytes(12_000), data.randbytes(9_000), limit_s=60)
 
@@ -221,7 +224,7 @@ def test_everything_arrives_in_order_both_ways_at_once(faults: Faults, seed: int
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rate", [240.0, 960.0, 92_160.0, 300_000.0, None])
 def test_other_speeds_and_a_pipe_carry_it_too(rate: float | None, seed: int) -> None:
-    data, faults = random.Random(seed), Faults(flip=1e-4, drop=1e-4, garbage=0.005)
+    data, faults = random.Random(seed), Noise(flip=1e-4, drop=1e-4, garbage=0.005)
     transfer(
         new_line(faults, seed=seed, rate=rate), data.randbytes(8_000), data.randbytes(20_000), limit_s=120
     )
@@ -245,9 +248,9 @@ def test_equal_seeds_give_equal_traces() -> None:
 
 @pytest.mark.parametrize(
     ("faults", "least"),
-    [(CLEAN, 0.98), (Faults(flip=8e-5), 0.91), (Faults(flip=8e-4), 0.76), (Faults(drop=1e-3), 0.74)],
+    [(CLEAN, 0.98), (Noise(flip=8e-5), 0.91), (Noise(flip=8e-4), 0.76), (Noise(drop=1e-3), 0.74)],
 )
-def test_share_of_the_line_that_carries_payload_stays_what_was_measured(faults: Faults, least: float) -> None:
+def test_share_of_the_line_that_carries_payload_stays_what_was_measured(faults: Noise, least: float) -> None:
     line = connected_line(faults)
     data, start = random.Random(1).randbytes(128 * 1024), line.now
     transfer(line, b"", data, limit_s=60)
@@ -263,10 +266,10 @@ def test_frames_of_an_older_connection_that_come_late_change_nothing() -> None:
         older.step()
     chance = random.Random(1)
     line = VirtualLine(
-        End(new_link(replace(HELLO, connection_id=77))),
-        End(new_link(None)),
-        Direction(RATE, CLEAN, chance),
-        Direction(RATE, CLEAN, chance),
+        LinkEnd(new_link(replace(HELLO, connection_id=77))),
+        LinkEnd(new_link(None)),
+        Wire(RATE, CLEAN, chance),
+        Wire(RATE, CLEAN, chance),
     )
     line.run_until(lambda: line.right.link.state is LinkState.OPEN, 5)
     line.left.to_say += (data := chance.randbytes(20_000))
@@ -282,7 +285,7 @@ def test_frames_of_an_older_connection_that_come_late_change_nothing() -> None:
 
 
 def test_counters_tell_what_the_line_did_over_all_connections() -> None:
-    line = connected_line(Faults(flip=8e-4))
+    line = connected_line(Noise(flip=8e-4))
     line.left.to_say += bytes(20_000)
     line.run_until(lambda: len(line.right.heard) == 20_000, 60)
     line.left.link.close(line.now)
@@ -425,7 +428,7 @@ def test_dead_peer_is_found_after_twelve_seconds_by_both_ends() -> None:
 
 
 def test_close_waits_for_what_was_sent_and_both_ends_know() -> None:
-    line = connected_line(Faults(flip=3e-4))
+    line = connected_line(Noise(flip=3e-4))
     line.right.link.send(data := bytes(range(256)) * 40)
     line.right.link.close(line.now)
     assert line.right.link.room() == 0
