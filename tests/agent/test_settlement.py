@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum
+from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from posdecom_agent.dialects import (
     CUP,
@@ -35,7 +39,7 @@ from posdecom_protocol.errors import LocalError
 from posdecom_protocol.iso8583 import IsoMessage, decode, frame_message
 from posdecom_protocol.money import CardGroup
 from posdecom_protocol.records import ItemKind
-from posdecom_simulator.acquirer.host import ScriptedBehaviour
+from posdecom_simulator.acquirer.host import Host, ScriptedBehaviour
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from shop import CONTEXTS, Shop, converse, open_acquirer, open_shop, settle
 
@@ -207,6 +211,71 @@ def test_a_host_that_was_restarted_from_its_store_goes_on_the_same() -> None:
     calm_host, calm = open_acquirer(SMALL)
     converse(settle(SMALL, 0), calm_host)
     assert books(ledger) == books(calm)
+
+
+@cache
+def settled_calmly(trouble: str) -> tuple[dict[int, Outcome], list[object]]:
+    """Journal and books when nothing happens to the line."""
+    host, ledger = open_acquirer(SMALL, TROUBLES[trouble]())
+    journal: dict[int, Outcome] = {}
+    converse(settle(SMALL, 0), host, journal=journal)
+    return journal, books(ledger)
+
+
+class Fault(Enum):
+    """What may happen to one message on its way."""
+
+    NONE = 0
+    REQUEST_LOST = 1
+    ANSWER_LOST = 2
+    ANSWER_TWICE = 3
+    EVERY_OLD_ANSWER_AGAIN = 4
+    CUT_IN_THE_ANSWER = 5
+    AGENT_KILLED = 6
+
+
+def carry(settlement: Settlement, host: Host, fault: Fault, request: bytes, old: list[bytes]) -> None:
+    """One message to the host and what comes back of it."""
+    answered = None if fault is Fault.REQUEST_LOST else host.answer(request, NOW)
+    if answered is not None and fault not in (Fault.ANSWER_LOST, Fault.AGENT_KILLED):
+        old.append(answered)
+        wire = frame_message(answered)
+        before = b"".join(map(frame_message, old[:-1])) if fault is Fault.EVERY_OLD_ANSWER_AGAIN else b""
+        settlement.receive(before, NOW)
+        if fault is Fault.CUT_IN_THE_ANSWER:
+            settlement.receive(wire[: len(wire) // 2], NOW)
+            settlement.disconnected(NOW)
+            settlement.connected(NOW)
+            return
+        settlement.receive(wire * 2 if fault is Fault.ANSWER_TWICE else wire, NOW)
+    deadline = settlement.deadline()
+    if deadline is not None:
+        settlement.tick(deadline)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(sorted(TROUBLES)), st.lists(st.sampled_from(Fault), max_size=60))
+def test_whatever_the_line_does_the_books_come_out_the_same(trouble: str, faults: list[Fault]) -> None:
+    expected = settled_calmly(trouble)
+    host, ledger = open_acquirer(SMALL, TROUBLES[trouble]())
+    journal: dict[int, Outcome] = {}
+    old: list[bytes] = []
+    settlement = settle(SMALL, 0)
+    settlement.connected(NOW)
+    for fault in faults + [Fault.NONE] * 200:
+        events = settlement.events()
+        journal.update({event.sequence: event.outcome for event in events if isinstance(event, Answered)})
+        if any(isinstance(event, Finished) for event in events):
+            break
+        assert all(event.reason is Reason.NO_ANSWER for event in events if isinstance(event, Stopped))
+        request = settlement.bytes_to_send(NOW)[2:]
+        if request:
+            carry(settlement, host, fault, request, old)
+        if fault is Fault.AGENT_KILLED or any(isinstance(event, Stopped) for event in events):
+            settlement = settle(SMALL, 0, journal)
+            settlement.connected(NOW)
+    assert (journal, books(ledger)) == expected
+    assert not ledger.alarms
 
 
 # --- with answers by hand
