@@ -295,7 +295,8 @@ def _read(certificate: x509.Certificate, where: str) -> _Link:
         public_key = certificate.public_key()
         extensions = certificate.extensions
         subject = certificate.subject
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        # TypeError: a subject attribute that is a BIT STRING
         raise DocumentError(where, "a certificate cannot be read") from error
     algorithm = certificate.signature_algorithm_oid
     if not isinstance(public_key, Ed25519PublicKey) or algorithm != SignatureAlgorithmOID.ED25519:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -45,12 +45,12 @@ class SigningKey:
 class Sign1:
     """A parsed COSE_Sign1; parsing judges the shape, `verify` the signature and the signer."""
 
-    protected: bytes
+    protected: bytes = field(repr=False)
     kid: bytes
     typ: str
-    chain: tuple[bytes, ...]
-    payload: bytes
-    signature: bytes
+    chain: tuple[bytes, ...] = field(repr=False)
+    payload: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
 
 
 def sign(payload: bytes, typ: str, key: SigningKey) -> bytes:
@@ -76,7 +76,7 @@ def parse(data: bytes, bytes_max: int) -> Sign1:
     if not isinstance(value, tuple) or len(value) != 4:
         raise DocumentError("document", "is no array of four")
     protected, unprotected, payload, signature = value
-    if unprotected != {} or not isinstance(unprotected, dict):
+    if unprotected != {}:
         raise DocumentError("document", "has an unprotected header")
     if not isinstance(protected, bytes) or not isinstance(payload, bytes):
         raise DocumentError("document", "protected header or payload is no byte string")
@@ -116,19 +116,20 @@ def _header(protected: bytes) -> tuple[bytes, str, tuple[bytes, ...]]:
     if header[_ALG] != ALG_ED25519:
         raise DocumentError("protected header", f"alg must be {ALG_ED25519}")
     kid, typ, chain = header[_KID], header[_TYP], _chain(header[_X5CHAIN])
-    if not isinstance(typ, str) or kid != key_id(chain[0]) or not isinstance(kid, bytes):
-        raise DocumentError("protected header", "typ is no text, or kid is not the certificate's")
+    if not isinstance(typ, str):
+        raise DocumentError("protected header", "typ is no text")
+    if not isinstance(kid, bytes) or kid != key_id(chain[0]):
+        raise DocumentError("protected header", "kid is not the certificate's")
     return kid, typ, chain
 
 
 def _chain(value: cbor.Value) -> tuple[bytes, ...]:
     """RFC 9360 section 2: one certificate is a byte string, two or more are an array."""
-    members = (value,) if isinstance(value, bytes) else value
-    if not isinstance(members, tuple) or not 1 <= len(members) <= CERTIFICATES_PER_CHAIN_MAX:
-        raise DocumentError("x5chain", f"must hold 1 to {CERTIFICATES_PER_CHAIN_MAX} certificates")
-    if isinstance(value, tuple) and len(value) == 1:
-        raise DocumentError("x5chain", "one certificate must not stand in an array")
-    chain = tuple(member for member in members if isinstance(member, bytes))
-    if len(chain) != len(members):
+    if isinstance(value, bytes):
+        return (value,)
+    if not isinstance(value, tuple) or not 2 <= len(value) <= CERTIFICATES_PER_CHAIN_MAX:
+        raise DocumentError("x5chain", f"is no certificate and no array of 2 to {CERTIFICATES_PER_CHAIN_MAX}")
+    chain = tuple(member for member in value if isinstance(member, bytes))
+    if len(chain) != len(value):
         raise DocumentError("x5chain", "holds something that is no certificate")
     return chain

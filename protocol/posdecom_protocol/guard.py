@@ -16,11 +16,12 @@ from .certificates import Anchors, Role, Signer, claims, validate
 from .documents import Signed, authenticate, open_document
 from .documents.cancellation import Cancellation
 from .documents.order import Account, Action, Order
-from .documents.receipt import Receipt
-from .documents.seal import Seal
+from .documents.receipt import Receipt, ReceiptContext
+from .documents.seal import Seal, SealedContext, Tamper
 from .errors import DocumentError, PosdecomError
 from .lifecycle import LifecycleState
 from .messages import Refusal
+from .money import GroupTotals
 
 
 class GuardRefusal(PosdecomError):
@@ -46,7 +47,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Receipts that satisfy every condition, and the seal's owner may act on."""
+    """Receipts that satisfy every condition: the seal's owner may erase."""
 
     receipt: Receipt
     digests: tuple[bytes, ...]
@@ -76,23 +77,22 @@ def _issuer_chain(offer: _Offer) -> bool:
 
 
 def _role(offer: _Offer) -> bool:
-    """The first signer has the role release, the second approver or release, nested in every CA above."""
+    """The first signer has the role release, the second approver or release, in every CA above too."""
     anchors = offer.holding.anchors
     first, *rest = offer.signed
     return _has_role(first, Role.RELEASE, anchors) and all(
-        _has_role(signed, Role.APPROVER, anchors) or _has_role(signed, Role.RELEASE, anchors)
-        for signed in rest
+        _has_role(second, Role.APPROVER, anchors) or _has_role(second, Role.RELEASE, anchors)
+        for second in rest
     )
 
 
 def _signatures(offer: _Offer) -> bool:
-    """One valid signature, or two by different keys over the same payload; never the key that signed the order."""
-    keys = [_signing_key(signed) for signed in offer.signed]
-    if None in keys or offer.holding.order_signer.public_key in keys or len(set(keys)) != len(keys):
+    """Valid signatures by different keys over one payload, as many as are needed; never the key of the order."""
+    keys = {offer.holding.order_signer.public_key, *(_signing_key(signed) for signed in offer.signed)}
+    payloads = {signed.sign1.payload for signed in offer.signed}
+    if None in keys or len(keys) != 1 + len(offer.signed) or len(payloads) != 1:
         return False
-    if any(signed.sign1.payload != offer.signed[0].sign1.payload for signed in offer.signed):
-        return False
-    return len(keys) == 2 or not offer.receipt.needs_second_signature
+    return len(offer.signed) == 2 or not needs_second_signature(offer.receipt, offer.holding.seal.body)
 
 
 def _terminal(offer: _Offer) -> bool:
@@ -104,15 +104,12 @@ def _order(offer: _Offer) -> bool:
 
 
 def _seal(offer: _Offer) -> bool:
-    """The seal's digest, and for each context that is not empty its currency and the very totals of the seal."""
-    sealed = {
-        context.index: (context.currency, context.totals)
-        for context in offer.holding.seal.body.contexts
-        if not context.is_empty
-    }
-    agreed = {context.index: (context.currency, context.totals) for context in offer.receipt.contexts}
-    one_each = len(agreed) == len(offer.receipt.contexts)
-    return offer.receipt.seal_digest == offer.holding.seal.digest and one_each and sealed == agreed
+    """The seal's digest and, in its order, each context that is not empty with its currency and totals."""
+    seal = offer.holding.seal
+    sealed = [_agreed(context) for context in seal.body.contexts if not context.is_empty]
+    return offer.receipt.seal_digest == seal.digest and sealed == [
+        _agreed(context) for context in offer.receipt.contexts
+    ]
 
 
 def _challenge(offer: _Offer) -> bool:
@@ -152,6 +149,11 @@ def check_release(receipts: Sequence[bytes], holding: Holding) -> Release:
     return Release(offer.receipt, tuple(signed.digest for signed in offer.signed))
 
 
+def needs_second_signature(receipt: Receipt, seal: Seal) -> bool:
+    """True wherever money could be lost by believing a single key, or a seal that a tampered terminal signed."""
+    return receipt.needs_second_signature or seal.tamper is Tamper.TAMPERED
+
+
 # --- freezing and thawing ------------------------------------------------------------------------
 
 
@@ -171,7 +173,7 @@ class Vacancy:
 def check_order(data: bytes, vacancy: Vacancy) -> tuple[Signed[Order], Signer]:
     """The order and its signer, where it may freeze this terminal now; else `GuardRefusal`.
 
-    The order's validity is judged here and never again, by a clock that must at least not be before the last record.
+    Its validity and its signer's are judged here and never again, by a clock that is not before the last record.
     """
     order = _read(data, Order)
     signer = _authentic(order, vacancy.anchors)
@@ -184,7 +186,8 @@ def check_order(data: bytes, vacancy: Vacancy) -> tuple[Signed[Order], Signer]:
         raise GuardRefusal(Refusal.ORDER_STALE)
     if vacancy.now < vacancy.last_record_at:
         raise GuardRefusal(Refusal.CLOCK_IMPLAUSIBLE)
-    if not body.not_before <= vacancy.now <= body.not_after:
+    since, until = max(body.not_before, signer.not_before), min(body.not_after, signer.not_after)
+    if not since <= vacancy.now <= until:
         raise GuardRefusal(Refusal.ORDER_NOT_VALID_NOW)
     return order, signer
 
@@ -208,6 +211,11 @@ def check_cancellation(data: bytes, holding: Holding) -> Signed[Cancellation]:
 
 
 # --- private -------------------------------------------------------------------------------------
+
+
+def _agreed(context: SealedContext | ReceiptContext) -> tuple[int, int, tuple[GroupTotals, ...]]:
+    """What seal and receipt must say alike of a context."""
+    return context.index, context.currency, context.totals
 
 
 def _read(data: bytes, kind: Any) -> Signed[Any]:

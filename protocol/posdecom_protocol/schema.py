@@ -6,11 +6,12 @@ reads as text. A `Record` is a frozen dataclass together with the integer label 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from .cbor import Value
 from .errors import DocumentError
@@ -19,6 +20,12 @@ T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
 Line = tuple[int, str, str]
 """Indentation level, name, text."""
+
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""Controls, line ends, zero width and direction marks: a line of text that is shown must look like what it says.
+
+A fixed list, not `str.isprintable`, which changes with each release of Unicode: what was valid once must stay it.
+"""
 
 
 class Kind(Protocol[T]):
@@ -58,7 +65,7 @@ class Time(Whole):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """UTF-8 text without control characters, 1 to ``high`` characters (0 where ``empty``)."""
+    """UTF-8 text that shows all its characters, 1 to ``high`` of them (0 where ``empty``)."""
 
     high: int
     empty: bool = False
@@ -68,10 +75,29 @@ class Text:
 
     def unpack(self, value: Value, where: str) -> str:
         if not isinstance(value, str) or not (0 if self.empty else 1) <= len(value) <= self.high:
-            raise DocumentError(where, f"must be text of at most {self.high} characters")
-        if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
-            raise DocumentError(where, "has a control character")
+            low = 0 if self.empty else 1
+            raise DocumentError(where, f"must be text of {low} to {self.high} characters")
+        if _UNSEEN.search(value):
+            raise DocumentError(where, "has a character that does not show")
         return value
+
+    def text(self, value: str) -> str:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Exactly this text."""
+
+    value: str
+
+    def pack(self, value: str) -> Value:
+        return value
+
+    def unpack(self, value: Value, where: str) -> str:
+        if value != self.value:
+            raise DocumentError(where, f"must be {self.value}")
+        return self.value
 
     def text(self, value: str) -> str:
         return value
@@ -121,13 +147,10 @@ class Choice(Generic[E]):
         return int(value)
 
     def unpack(self, value: Value, where: str) -> E:
-        if (
-            not isinstance(value, int)
-            or isinstance(value, bool)
-            or value not in {member.value for member in self.of}
-        ):
+        members = {member.value: member for member in self.of}
+        if not isinstance(value, int) or isinstance(value, bool) or value not in members:
             raise DocumentError(where, f"is no {self.of.__name__}")
-        return self.of(value)
+        return members[value]
 
     def text(self, value: E) -> str:
         return value.name.lower().replace("_", " ")
@@ -135,17 +158,18 @@ class Choice(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Many(Generic[T]):
-    """An array of at most ``high`` members of one kind."""
+    """An array of ``low`` to ``high`` members of one kind."""
 
     of: Kind[T]
     high: int
+    low: int = 0
 
     def pack(self, value: Sequence[T]) -> Value:
         return tuple(self.of.pack(member) for member in value)
 
     def unpack(self, value: Value, where: str) -> tuple[T, ...]:
-        if not isinstance(value, tuple) or len(value) > self.high:
-            raise DocumentError(where, f"must be an array of at most {self.high}")
+        if not isinstance(value, tuple) or not self.low <= len(value) <= self.high:
+            raise DocumentError(where, f"must be an array of {self.low} to {self.high}")
         return tuple(self.of.unpack(member, f"{where}[{index}]") for index, member in enumerate(value))
 
     def text(self, value: Sequence[T]) -> str:

@@ -1,36 +1,28 @@
 """What a certificate amounts to: derived from the documents inside it, never believed.
 
-`judge` reads a `.posdecom` file (a CBOR sequence, RFC 8742: the certificate and, once there is one, the closure),
-checks every signature, role, link and number, and derives the state. Anything forged, damaged or overstated is a
-`DocumentError`; what is merely absent makes the state worse and is named. Open paperwork is listed and changes nothing.
-
-Times: each signer's certificates are judged at the time that its document states; the technician's, which lives
-24 hours, also at the closure's time, which the acquirer attests. Devices' certificates do not expire.
+`judge` takes the checked documents of a `.posdecom` file (`chain`) and derives the state from what they say. Anything
+forged, damaged or overstated is a `DocumentError`; what is merely absent makes the state worse and is named. Open
+paperwork is listed and changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-from . import cbor, guard
-from .certificates import Anchors, Role, Signer
-from .cose import TAG_HEAD
-from .documents import Signed, authenticate, open_document
+from .certificates import Anchors, Signer
+from .chain import FILE_BYTES_MAX as FILE_BYTES_MAX
+from .chain import Chain, open_chain
+from .chain import split as split
+from .documents import Signed
 from .documents.certificate import Certificate, Standing, State
 from .documents.closure import Closure
-from .documents.evidence import Evidence
 from .documents.order import Order
-from .documents.receipt import Basis, Receipt, ReceiptContext
-from .documents.seal import Seal, Tamper
+from .documents.receipt import Basis, ReceiptContext
+from .documents.seal import Tamper
 from .errors import DocumentError
-from .lifecycle import LifecycleState
-from .limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX
 from .money import Tally
-
-FILE_BYTES_MAX: Final = CERTIFICATE_DOCUMENT_BYTES_MAX + DOCUMENT_BYTES_MAX
 
 
 class Area(StrEnum):
@@ -68,23 +60,9 @@ class Verdict:
     """Document name and who signed it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
-    """The documents of one certificate, read, with each signature verified."""
-
-    certificate: Signed[Certificate]
-    order: Signed[Order] | None
-    seal: Signed[Seal] | None
-    receipts: tuple[Signed[Receipt], ...]
-    evidence: Signed[Evidence] | None
-    closure: Signed[Closure] | None
-
-
 def judge(data: bytes, anchors: Anchors) -> Verdict:
     """The verdict over a `.posdecom` file; `DocumentError` if anything in it is broken, forged or overstated."""
-    chain = _read(data)
-    signers = tuple(_authenticate(chain, anchors))
-    _check_links(chain, anchors, dict(signers))
+    chain, signers = open_chain(data, anchors)
     findings = (*_money(chain), *_keys(chain), *_paperwork(chain))
     at_terminal = _state(chain, findings)
     if chain.certificate.body.stated < at_terminal:
@@ -97,135 +75,14 @@ def judge(data: bytes, anchors: Anchors) -> Verdict:
         certificate=chain.certificate,
         closure=chain.closure,
         findings=with_closure,
-        signers=signers,
+        signers=tuple(signers.items()),
     )
-
-
-def split(data: bytes) -> tuple[bytes, ...]:
-    """The documents of a CBOR sequence: one or two, each a tagged COSE_Sign1."""
-    if len(data) > FILE_BYTES_MAX:
-        raise DocumentError("file", f"{len(data)} bytes; at most {FILE_BYTES_MAX}")
-    documents: list[bytes] = []
-    position = 0
-    while position < len(data) or not documents:
-        if data[position : position + 1] != TAG_HEAD or len(documents) == 2:
-            raise DocumentError("file", "is no certificate, with or without its closure")
-        end = cbor.walk(data, position + 1, "file")
-        documents.append(data[position:end])
-        position = end
-    return tuple(documents)
-
-
-# --- reading and authenticating ------------------------------------------------------------------
-
-
-def _read(data: bytes) -> _Chain:
-    first, *rest = split(data)
-    certificate = open_document(first, Certificate)
-    body = certificate.body
-    return _Chain(
-        certificate=certificate,
-        order=None if body.order is None else open_document(body.order, Order),
-        seal=None if body.seal is None else open_document(body.seal, Seal),
-        receipts=tuple(open_document(receipt, Receipt) for receipt in body.receipts),
-        evidence=None if body.evidence is None else open_document(body.evidence, Evidence),
-        closure=open_document(rest[0], Closure) if rest else None,
-    )
-
-
-def _authenticate(chain: _Chain, anchors: Anchors) -> Iterator[tuple[str, Signer]]:
-    if chain.order is not None:
-        yield "order", authenticate(chain.order, anchors, chain.order.body.issued_at)
-    if chain.seal is not None:
-        yield "seal", authenticate(chain.seal, anchors, at=None)
-    for index, receipt in enumerate(chain.receipts):
-        role = Role.RELEASE if index == 0 else _second_role(receipt, anchors)
-        yield f"receipt {index + 1}", authenticate(receipt, anchors, receipt.body.issued_at, role)
-    if chain.evidence is not None:
-        yield "evidence", authenticate(chain.evidence, anchors, at=None)
-    yield "certificate", authenticate(chain.certificate, anchors, chain.certificate.body.issued_at)
-    if chain.closure is not None:
-        authenticate(chain.certificate, anchors, chain.closure.body.closed_at)
-        yield "closure", authenticate(chain.closure, anchors, chain.closure.body.closed_at)
-
-
-def _second_role(receipt: Signed[Receipt], anchors: Anchors) -> Role:
-    try:
-        authenticate(receipt, anchors, receipt.body.issued_at, Role.APPROVER)
-    except DocumentError:
-        return Role.RELEASE
-    return Role.APPROVER
-
-
-# --- links ---------------------------------------------------------------------------------------
-
-
-def _check_links(chain: _Chain, anchors: Anchors, signers: dict[str, Signer]) -> None:
-    """Each document must speak of the same terminal, name the one before it, and have it beside it."""
-    _check_order_of_chain(chain)
-    serial = chain.certificate.body.serial
-    named = (chain.order, chain.seal, *chain.receipts, chain.evidence, chain.closure)
-    if any(document is not None and document.body.serial != serial for document in named):
-        raise DocumentError("certificate", "its documents speak of different terminals")
-    for name in ("seal", "evidence"):
-        if name in signers and signers[name].serial_number != serial:
-            raise DocumentError(name, "is signed by another terminal")
-    if (
-        chain.seal is not None
-        and chain.order is not None
-        and chain.seal.body.order_digest != chain.order.digest
-    ):
-        raise DocumentError("seal", "is not under this order")
-    _check_receipts(chain, anchors, signers)
-    _check_evidence(chain, signers)
-    if chain.closure is not None and chain.closure.body.certificate_digest != chain.certificate.digest:
-        raise DocumentError("closure", "closes another certificate")
-
-
-def _check_order_of_chain(chain: _Chain) -> None:
-    present = [bool(part) for part in (chain.order, chain.seal, chain.receipts, chain.evidence)]
-    if present != sorted(present, reverse=True):
-        raise DocumentError("certificate", "holds a document without the one before it")
-
-
-def _check_receipts(chain: _Chain, anchors: Anchors, signers: dict[str, Signer]) -> None:
-    """The terminal's own conditions, by the terminal's own table."""
-    if not chain.receipts or chain.order is None or chain.seal is None:
-        return
-    holding = guard.Holding(
-        serial=chain.certificate.body.serial,
-        state=LifecycleState.FROZEN,  # as it was when the terminal accepted them
-        anchors=anchors,
-        order=chain.order,
-        order_signer=signers["order"],
-        seal=chain.seal,
-    )
-    try:
-        guard.check_release([receipt.data for receipt in chain.receipts], holding)
-    except guard.GuardRefusal as error:
-        raise DocumentError("receipt", str(error)) from error
-
-
-def _check_evidence(chain: _Chain, signers: dict[str, Signer]) -> None:
-    if chain.evidence is None or chain.order is None or chain.seal is None:
-        return
-    body = chain.evidence.body
-    same = (
-        signers["evidence"].public_key == signers["seal"].public_key,
-        body.order_digest == chain.order.digest,
-        body.seal_digest == chain.seal.digest,
-        body.receipt_digests == tuple(receipt.digest for receipt in chain.receipts),
-        body.nonce == chain.seal.body.challenge,
-        body.mode == chain.order.body.mode,
-    )
-    if not all(same):
-        raise DocumentError("evidence", "does not belong to this order, seal and receipt")
 
 
 # --- findings ------------------------------------------------------------------------------------
 
 
-def _money(chain: _Chain) -> Iterator[Finding]:
+def _money(chain: Chain) -> Iterator[Finding]:
     if chain.seal is None:
         yield Finding(Area.MONEY, Weight.MISSING, "no seal: nobody knows what the terminal held")
         return
@@ -263,46 +120,53 @@ def _amount(tally: Tally) -> str:
     return f"{tally.count} of {tally.amount} minor units"
 
 
-def _keys(chain: _Chain) -> Iterator[Finding]:
+def _keys(chain: Chain) -> Iterator[Finding]:
     if chain.evidence is None:
         yield Finding(Area.KEYS, Weight.MISSING, "no evidence that any key was erased")
         return
     evidence = chain.evidence.body
-    if not evidence.slots or not evidence.every_slot_is_empty:
+    if evidence.slots and evidence.every_slot_is_empty:
+        yield Finding(Area.KEYS, Weight.PROVED, f"{len(evidence.slots)} key slots, each read back empty")
+    else:
         yield Finding(Area.KEYS, Weight.MISSING, "not every key slot was read back empty")
     if evidence.tamper is Tamper.TAMPERED:
         yield Finding(Area.KEYS, Weight.EXCEPTION, "the terminal reported tampering before the erase")
-    yield Finding(
-        Area.KEYS, Weight.PROVED, f"{len(evidence.slots)} key slots, each read back after the erase"
-    )
+    for slot in evidence.to_be_destroyed:
+        yield Finding(Area.KEYS, Weight.NOTE, f"to be destroyed after signing this evidence: {slot}")
     for kept in evidence.kept:
         yield Finding(Area.KEYS, Weight.NOTE, f"kept: {kept.what} ({kept.why})")
 
 
-def _closure(chain: _Chain) -> Iterator[Finding]:
+def _closure(chain: Chain) -> Iterator[Finding]:
     if chain.closure is None:
         yield Finding(Area.CLOSURE, Weight.MISSING, "no closure: complete at the terminal at best")
         return
     body = chain.closure.body
-    if not body.has_forgotten_the_terminal:
+    yield Finding(Area.CLOSURE, Weight.PROVED, "the acquirer saw this certificate and closed it")
+    if not body.has_forgotten_the_terminal or not _has_revoked_what_was_ordered(chain.order, body):
         yield Finding(
             Area.CLOSURE, Weight.MISSING, "the acquirer still knows a key or certificate of the terminal"
         )
     if body.refunds_open:
         yield Finding(Area.CLOSURE, Weight.EXCEPTION, f"{body.refunds_open} refunds not yet closed")
-    yield Finding(Area.CLOSURE, Weight.PROVED, "the acquirer saw this certificate and closed it")
 
 
-def _paperwork(chain: _Chain) -> Iterator[Finding]:
+def _has_revoked_what_was_ordered(order: Signed[Order] | None, closure: Closure) -> bool:
+    """Where the terminal could not be reached, the order lists what the acquirer has to revoke."""
+    ordered = () if order is None or order.body.revoke is None else order.body.revoke
+    return set(ordered) <= {*closure.ksn_denied, *closure.certificates_revoked}
+
+
+def _paperwork(chain: Chain) -> Iterator[Finding]:
     for point in chain.certificate.body.case:
         if point.standing is Standing.OPEN:
             yield Finding(Area.PAPERWORK, Weight.NOTE, f"open: {point.point}")
 
 
-def _state(chain: _Chain, findings: tuple[Finding, ...]) -> State:
-    weights = {finding.weight for finding in findings if finding.area is not Area.PAPERWORK}
+def _state(chain: Chain, findings: Iterable[Finding]) -> State:
+    """Without the terminal's own signature there is nothing to be complete or incomplete about."""
+    weights = {finding.weight for finding in findings}
     if chain.seal is None:
-        # Without the terminal's own signature there is nothing to be complete or incomplete about.
         return State.UNATTESTED
     if Weight.MISSING in weights:
         return State.INCOMPLETE

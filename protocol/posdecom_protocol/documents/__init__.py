@@ -1,12 +1,15 @@
 """The signed documents: one module each, and here what is common to all of them.
 
-`TYPES` is the table that crosses each document with the roles that may sign it. `issue` makes one, `open_document`
+`SHAPES` is the table that crosses each document with the roles that may sign it. `issue` makes one, `open_document`
 reads one; both go through the same schema. Reading judges shape, bounds and ``typ``; `authenticate` judges who signed.
+Every `DocumentError` from here starts with the name of the document.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -67,9 +70,9 @@ SHAPES: Final[dict[type[Any], Shape]] = {
 class Signed(Generic[D]):
     """A document with the exact bytes that its signature covers."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     sign1: cose.Sign1
-    body: D
+    body: D = field(repr=False)
 
     @property
     def digest(self) -> bytes:
@@ -89,11 +92,12 @@ def issue(body: D, key: cose.SigningKey) -> bytes:
 def open_document(data: bytes, kind: type[D]) -> Signed[D]:
     """Read a document of the type ``kind``; its signature is not judged here. `DocumentError` for anything else."""
     shape = SHAPES[kind]
-    sign1 = cose.parse(data, shape.bytes_max)
-    if sign1.typ != shape.typ:
-        raise DocumentError("typ", f"is not that of {_article(kind)}")
-    payload = cbor.decode(sign1.payload, kind.__name__.lower())
-    return Signed(data, sign1, shape.record.unpack(payload, kind.__name__.lower()))
+    name = kind.__name__.lower()
+    with _about(name):
+        sign1 = cose.parse(data, shape.bytes_max)
+        if sign1.typ != shape.typ:
+            raise DocumentError("typ", "is that of something else")
+    return Signed(data, sign1, shape.record.unpack(cbor.decode(sign1.payload, name), name))
 
 
 def open_any(data: bytes) -> Signed[Any]:
@@ -108,13 +112,22 @@ def open_any(data: bytes) -> Signed[Any]:
 def authenticate(
     document: Signed[Any], anchors: Anchors, at: float | None, role: Role | None = None
 ) -> Signer:
-    """Who signed ``document``, in ``role`` (by default the ordinary signer's), under ``anchors``, at time ``at``."""
+    """Who signed ``document``, in ``role`` (by default the ordinary signer's), under ``anchors``, at time ``at``.
+
+    Raises:
+        DocumentError: the chain or the signature does not hold, or ``role`` never signs such a document.
+    """
     roles = SHAPES[type(document.body)].roles
-    if role is not None and role not in roles:
-        raise DocumentError("role", f"{role} never signs {_article(type(document.body))}")
-    return cose.verify(document.sign1, anchors, role or roles[0], at)
+    with _about(type(document.body).__name__.lower()):
+        if role is not None and role not in roles:
+            raise DocumentError("role", f"{role} never signs it")
+        return cose.verify(document.sign1, anchors, role or roles[0], at)
 
 
-def _article(kind: type[Any]) -> str:
-    name = kind.__name__.lower()
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Say of which document an error speaks that knows only of COSE and certificates."""
+    try:
+        yield
+    except DocumentError as error:
+        raise DocumentError(f"{name}, {error.where}", error.reason) from error

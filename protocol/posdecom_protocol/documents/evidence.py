@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from ..schema import Choice, Field, Many, Octets, Record, Text, Whole
+from ..schema import Choice, Field, Fixed, Many, Octets, Record, Text, Whole
 from .kinds import CHALLENGE, DIGEST, NAME, SERIAL, TIME, VERSION, VERSION_KIND
 from .order import Mode
 from .seal import Tamper
@@ -116,10 +116,10 @@ EVIDENCE: Final = Record(
         256: Field("ueid", Octets(33, low=7)),
         258: Field("manufacturer", Octets(16)),
         259: Field("model", Octets(32, low=1)),
-        265: Field("profile", Text(80)),
+        265: Field("profile", Fixed(EAT_PROFILE)),
         267: Field("boot_count", Whole(2**32 - 1)),
         270: Field("software", NAME),
-        271: Field("software_version", Many(Text(32), 1)),
+        271: Field("software_version", Many(Text(32), 1, low=1)),
         -65537: Field("version", VERSION_KIND),
         -65538: Field("serial", SERIAL),
         -65539: Field("order_digest", DIGEST),

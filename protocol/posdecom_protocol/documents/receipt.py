@@ -59,6 +59,11 @@ class ReceiptContext:
     """Held back on purpose: offline sales after the cut-off, charged to nobody."""
     refusals: tuple[Refusal, ...]
 
+    @property
+    def is_short(self) -> bool:
+        """Anything refused or not delivered, by count, by amount or by name."""
+        return self.refused != Tally() or self.undelivered != Tally() or bool(self.refusals)
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -77,8 +82,7 @@ class Receipt:
     @property
     def needs_second_signature(self) -> bool:
         """True wherever money could be lost by believing a single key."""
-        short = any(context.refused.count or context.undelivered.count for context in self.contexts)
-        return short or self.basis is Basis.EXCEPTION
+        return self.basis is Basis.EXCEPTION or any(context.is_short for context in self.contexts)
 
 
 REFUSAL: Final = Record(Refusal, {1: Field("sequence", SEQUENCE), 2: Field("code", Text(2))})

@@ -1,0 +1,192 @@
+"""The documents of one certificate, read from a `.posdecom` file, with every signature, role and link checked.
+
+A file is a CBOR sequence (RFC 8742): the certificate and, once there is one, its closure. Order, seal, receipts and
+evidence are inside the certificate, byte for byte, and are read only after the signature around them was verified.
+What is absent is absent here; `verdict` says what that means. What is there must fit, or it is a `DocumentError`.
+
+Times: each signer's certificates are judged at the time that its document states; the technician's, which live
+24 hours, also at the closure's time, which the acquirer attests. Terminals sign without a clock to be trusted, and
+their certificates do not expire: no date of theirs is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import cbor, guard
+from .certificates import Anchors, Role, Signer
+from .cose import TAG_HEAD
+from .documents import Signed, authenticate, open_document
+from .documents.certificate import Certificate
+from .documents.closure import Closure
+from .documents.evidence import Evidence
+from .documents.order import Order
+from .documents.receipt import Receipt
+from .documents.seal import Seal
+from .errors import DocumentError
+from .lifecycle import LifecycleState
+from .limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX
+
+FILE_BYTES_MAX: Final = CERTIFICATE_DOCUMENT_BYTES_MAX + DOCUMENT_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One certificate's documents; `open_chain` gives only chains in which everything that is there fits."""
+
+    certificate: Signed[Certificate]
+    order: Signed[Order] | None
+    seal: Signed[Seal] | None
+    receipts: tuple[Signed[Receipt], ...]
+    evidence: Signed[Evidence] | None
+    closure: Signed[Closure] | None
+
+
+Signers = dict[str, Signer]
+"""By the name of the document: order, seal, receipt 1, receipt 2, evidence, certificate, closure."""
+
+
+def open_chain(data: bytes, anchors: Anchors) -> tuple[Chain, Signers]:
+    """The chain in a `.posdecom` file and who signed it; `DocumentError` if anything is broken, forged or misplaced."""
+    first, *rest = split(data)
+    certificate = open_document(first, Certificate)
+    technician = authenticate(certificate, anchors, certificate.body.issued_at)
+    chain = _read(certificate, rest)
+    _check_predecessors(chain)
+    signers = {**dict(_signers(chain, anchors)), "certificate": technician}
+    if chain.closure is not None:
+        signers["closure"] = _closer(chain, chain.closure, anchors)
+    _check_serial(chain, signers)
+    _check_links(chain, anchors, signers)
+    return chain, signers
+
+
+def split(data: bytes) -> tuple[bytes, ...]:
+    """The documents of a CBOR sequence: one or two, each a tagged COSE_Sign1."""
+    if len(data) > FILE_BYTES_MAX:
+        raise DocumentError("file", f"{len(data)} bytes; at most {FILE_BYTES_MAX}")
+    documents: list[bytes] = []
+    position = 0
+    while position < len(data) or not documents:
+        if data[position : position + 1] != TAG_HEAD or len(documents) == 2:
+            raise DocumentError("file", "is no certificate, with or without its closure")
+        end = cbor.walk(data, position + 1, "file")
+        documents.append(data[position:end])
+        position = end
+    return tuple(documents)
+
+
+# --- reading and authenticating ------------------------------------------------------------------
+
+
+def _read(certificate: Signed[Certificate], rest: list[bytes]) -> Chain:
+    body = certificate.body
+    return Chain(
+        certificate=certificate,
+        order=None if body.order is None else open_document(body.order, Order),
+        seal=None if body.seal is None else open_document(body.seal, Seal),
+        receipts=tuple(open_document(receipt, Receipt) for receipt in body.receipts),
+        evidence=None if body.evidence is None else open_document(body.evidence, Evidence),
+        closure=open_document(rest[0], Closure) if rest else None,
+    )
+
+
+def _signers(chain: Chain, anchors: Anchors) -> Iterator[tuple[str, Signer]]:
+    """Who signed the documents inside the certificate."""
+    if chain.order is not None:
+        yield "order", authenticate(chain.order, anchors, chain.order.body.issued_at)
+    if chain.seal is not None:
+        yield "seal", authenticate(chain.seal, anchors, at=None)
+    for number, receipt in enumerate(chain.receipts, 1):
+        role = Role.RELEASE if number == 1 else _second_role(receipt, anchors)
+        yield f"receipt {number}", authenticate(receipt, anchors, receipt.body.issued_at, role)
+    if chain.evidence is not None:
+        yield "evidence", authenticate(chain.evidence, anchors, at=None)
+
+
+def _second_role(receipt: Signed[Receipt], anchors: Anchors) -> Role:
+    try:
+        authenticate(receipt, anchors, receipt.body.issued_at, Role.APPROVER)
+    except DocumentError:
+        return Role.RELEASE
+    return Role.APPROVER
+
+
+def _closer(chain: Chain, closure: Signed[Closure], anchors: Anchors) -> Signer:
+    """The closure's signer, who saw the technician's certificate while it was valid."""
+    closer = authenticate(closure, anchors, closure.body.closed_at)
+    authenticate(chain.certificate, anchors, closure.body.closed_at)
+    return closer
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+def _check_predecessors(chain: Chain) -> None:
+    present = [bool(part) for part in (chain.order, chain.seal, chain.receipts, chain.evidence)]
+    if present != sorted(present, reverse=True):
+        raise DocumentError("certificate", "holds a document without the one before it")
+
+
+def _check_serial(chain: Chain, signers: Signers) -> None:
+    """One terminal throughout, and the key that signed for it certified for it."""
+    serial = chain.certificate.body.serial
+    parts = (chain.order, chain.seal, *chain.receipts, chain.evidence, chain.closure)
+    others: tuple[Signed[Any], ...] = tuple(part for part in parts if part is not None)
+    if any(other.body.serial != serial for other in others):
+        raise DocumentError("certificate", "its documents speak of different terminals")
+    for name in ("seal", "evidence"):
+        if name in signers and signers[name].serial_number != serial:
+            raise DocumentError(name, "is signed by another terminal")
+
+
+def _check_links(chain: Chain, anchors: Anchors, signers: Signers) -> None:
+    """Each document names the one before it; the closure comes from the authority that gave the order."""
+    if chain.order is not None and chain.seal is not None:
+        if chain.seal.body.order_digest != chain.order.digest:
+            raise DocumentError("seal", "is not under this order")
+        if chain.receipts:
+            _check_receipts(chain, chain.order, chain.seal, anchors, signers["order"])
+        if chain.evidence is not None:
+            _check_evidence(chain, chain.order, chain.seal, chain.evidence.body)
+            if signers["evidence"].public_key != signers["seal"].public_key:
+                raise DocumentError("evidence", "is signed by another key than the seal")
+    if chain.closure is None:
+        return
+    if chain.closure.body.certificate_digest != chain.certificate.digest:
+        raise DocumentError("closure", "closes another certificate")
+    if "order" in signers and signers["closure"].issuer_id != signers["order"].issuer_id:
+        raise DocumentError("closure", "is not under the authority that gave the order")
+
+
+def _check_receipts(
+    chain: Chain, order: Signed[Order], seal: Signed[Seal], anchors: Anchors, order_signer: Signer
+) -> None:
+    """The terminal's own conditions, by the terminal's own table, in the state it was in when it took them."""
+    holding = guard.Holding(
+        serial=chain.certificate.body.serial,
+        state=LifecycleState.FROZEN,
+        anchors=anchors,
+        order=order,
+        order_signer=order_signer,
+        seal=seal,
+    )
+    try:
+        guard.check_release([receipt.data for receipt in chain.receipts], holding)
+    except guard.GuardRefusal as error:
+        raise DocumentError("receipt", str(error)) from error
+
+
+def _check_evidence(chain: Chain, order: Signed[Order], seal: Signed[Seal], evidence: Evidence) -> None:
+    stated = (
+        evidence.order_digest,
+        evidence.seal_digest,
+        evidence.receipt_digests,
+        evidence.nonce,
+        evidence.mode,
+    )
+    receipts = tuple(receipt.digest for receipt in chain.receipts)
+    if stated != (order.digest, seal.digest, receipts, seal.body.challenge, order.body.mode):
+        raise DocumentError("evidence", "does not belong to this order, seal and receipt")
