@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from posdecom_protocol.aes_dukpt import HostDukpt, Ksn
@@ -18,11 +19,16 @@ from posdecom_protocol.money import CardGroup
 from posdecom_protocol.protection import MAC_BYTES, MessageKeys, cmac8_matches, decrypt_account_data
 from posdecom_protocol.secret import Secret
 
-TERMINALS_MAX: Final = 64
-"""Key sets held ready. Any KSN names one, before its MAC is known to be good: the oldest makes room."""
+KEY_SETS_MAX: Final = 128
+"""Held ready. Any KSN names one, before its MAC is known to be good: the oldest makes room."""
 
 DOMESTIC_PREFIX: Final = "62"
 """UnionPay's issuer identification numbers."""
+
+
+class _Use(Enum):
+    MAC = 1
+    ACCOUNT_DATA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,13 @@ class Hsm:
     def __init__(self, bdk: Secret, digest_key: Secret) -> None:
         self._bdk: Final = bdk
         self._digest_key: Final = digest_key
-        self._terminals: dict[bytes, HostDukpt] = {}
+        self._key_sets: dict[tuple[bytes, _Use], HostDukpt] = {}
+        """One for each use: KSNs of MACs come in sequence, and so do those of account data, but not mixed."""
 
     def mac_is_good(self, ksn: bytes, message: bytes) -> bool:
         """Whether the last 8 bytes of ``message`` are its MAC under ``ksn``; False for an impossible KSN too."""
         try:
-            keys = self._keys(ksn)
+            keys = self._keys(ksn, _Use.MAC)
         except KeyMaterialError:
             return False
         with keys:
@@ -56,17 +63,17 @@ class Hsm:
     def open_card(self, field_57: bytes) -> Card:
         """`MessageError` for an unknown scheme, `KeyMaterialError` for what does not decrypt."""
         account = EncryptedAccount.decode(field_57)
-        with self._keys(account.ksn) as keys:
+        with self._keys(account.ksn, _Use.ACCOUNT_DATA) as keys:
             pan = decrypt_account_data(keys.data, account.cipher).pan
         digest = hmac.new(self._digest_key.data, pan.encode("ascii"), hashlib.sha256).digest()
         group = CardGroup.DOMESTIC if pan.startswith(DOMESTIC_PREFIX) else CardGroup.FOREIGN
         return Card(digest, group, masked_number(pan[:6], pan[-4:], len(pan)))
 
-    def _keys(self, ksn_bytes: bytes) -> MessageKeys:
+    def _keys(self, ksn_bytes: bytes, use: _Use) -> MessageKeys:
         ksn = Ksn.decode(ksn_bytes)
-        terminal = self._terminals.get(ksn.initial_key_id)
-        if terminal is None:
-            if len(self._terminals) == TERMINALS_MAX:
-                self._terminals.pop(next(iter(self._terminals))).wipe()
-            terminal = self._terminals[ksn.initial_key_id] = HostDukpt.from_bdk(self._bdk, ksn.initial_key_id)
-        return terminal.message_keys(ksn)
+        name = ksn.initial_key_id, use
+        if name not in self._key_sets:
+            if len(self._key_sets) == KEY_SETS_MAX:
+                self._key_sets.pop(next(iter(self._key_sets))).wipe()
+            self._key_sets[name] = HostDukpt.from_bdk(self._bdk, ksn.initial_key_id)
+        return self._key_sets[name].message_keys(ksn)
