@@ -25,9 +25,6 @@ from .procedure import DeskReply, SettleEnd
 from .site import TechnicianSite
 from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 
-REOPEN_S: Final = 15.0
-"""A terminal that restarts takes its port away with it; so does a plug that somebody puts back."""
-
 REOPEN_PAUSE_S: Final = 0.1
 
 
@@ -37,12 +34,21 @@ def access_of(site: TechnicianSite) -> Access:
     return Access.by_tls(context, site.anchors, os.urandom)
 
 
+@dataclass(frozen=True, slots=True)
+class SerialLine:
+    """Where the terminal hangs."""
+
+    url: str
+    reopen_s: float = 15.0
+    """A terminal that restarts takes its port away with it; so does a plug that somebody puts back."""
+
+
 @dataclass(slots=True)
 class RealStations:
     """As `procedure.Stations` wants them."""
 
     site: TechnicianSite
-    port_url: str
+    line: SerialLine
     address: HostAddress
     desk: Desk
     watch: Callable[[], None] = lambda: None
@@ -87,11 +93,11 @@ class RealStations:
         return self._access
 
     def _open(self) -> Port:
-        """The port; once it was open, its absence is a restart or a plug that comes back, for `REOPEN_S`."""
-        give_up_at = self.clock.now() + REOPEN_S
+        """The port; once it was open, its absence is a restart or a plug that comes back, for a while."""
+        give_up_at = self.clock.now() + self.line.reopen_s
         while True:
             try:
-                port = open_port(self.port_url)
+                port = open_port(self.line.url)
             except PortMissing:
                 if not self._was_open or self.clock.now() >= give_up_at:
                     raise

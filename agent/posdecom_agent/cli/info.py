@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 @click.command(
     help="Ask the terminal on --port who it is, in which state, and what it holds. Changes nothing."
 )
-@click.option("--port", "port_url", required=True, help="Serial device or pyserial URL.")
+@click.option(
+    "--port", "port_url", help="Serial device or pyserial URL (default: the only USB port there is)."
+)
 @click.option("--site", "site_folder", required=True, type=click.Path(path_type=Path, file_okay=False))
 @output_options
 @pass_output
-def command(output: Output, port_url: str, site_folder: Path) -> None:
+def command(output: Output, port_url: str | None, site_folder: Path) -> None:
     from .. import catalogue
     from ..line import WallClock, drive
     from ..look import Look
@@ -32,17 +34,19 @@ def command(output: Output, port_url: str, site_folder: Path) -> None:
     from ..site import TechnicianSite
     from ..stations import access_of
     from ..trouble import Trouble
+    from .choice import only_port
 
     site, clock = TechnicianSite.load(site_folder), WallClock()
     access = access_of(site)
-    port = open_port(port_url)
+    url = port_url or only_port()
+    port = open_port(url)
     try:
         look = Look(access, clock.now())
         drive(look, port, clock)
     finally:
         port.close()
     if look.welcome is None:
-        raise Trouble(catalogue.NO_TERMINAL, port=port_url, cause="nothing answered the greeting")
+        raise Trouble(catalogue.NO_TERMINAL, port=url, cause="nothing answered the greeting")
     if look.cause is not None:
         raise Trouble(catalogue.PEER_REFUSED, cause=_words(look.cause))
     output.result("info", _document(look), "\n".join(_text(look)))

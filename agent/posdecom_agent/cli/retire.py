@@ -34,11 +34,18 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--confirm-serial", help="The terminal's serial, typed on purpose. Asked for on a terminal if not given."
 )
+@click.option(
+    "--reconnect-timeout",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Seconds to wait for a lost port.",
+)
 @output_options
 @pass_output
 def command(
     output: Output,
-    port_url: str,
+    port_url: str | None,
     site_folder: Path,
     order_file: Path,
     host_address: str,
@@ -46,6 +53,7 @@ def command(
     journal_folder: Path,
     out_folder: Path,
     confirm_serial: str | None,
+    reconnect_timeout: float,
 ) -> int:
     from posdecom_protocol.documents import authenticate, open_document
     from posdecom_protocol.documents.order import Order
@@ -56,8 +64,9 @@ def command(
     from ..line import WallClock
     from ..procedure import carry_out
     from ..site import TechnicianSite
-    from ..stations import RealStations
+    from ..stations import RealStations, SerialLine
     from . import finish
+    from .choice import only_port
     from .progress import Teller
 
     try:
@@ -75,7 +84,8 @@ def command(
     try:
         job.begin(order.data)
         teller = Teller(output, job, clock)
-        stations = RealStations(site, port_url, address, Desk(desk_url), teller.watch, clock)
+        line = SerialLine(port_url or only_port(), reconnect_timeout)
+        stations = RealStations(site, line, address, Desk(desk_url), teller.watch, clock)
         carry_out(job, stations, teller.tell)
         return finish.deliver(output, job, site.anchors, out_folder)
     finally:

@@ -24,9 +24,9 @@ from posdecom_protocol.errors import MessageError
 from posdecom_protocol.iso8583 import LengthPrefix, frame_message
 from posdecom_protocol.secret import Secret
 
+from ..history import read_history
 from ..site import AcquirerSite
 from .desk import OK, Answer, Desk, Signers
-from .history import load_history
 from .host import Host
 from .hsm import Hsm
 from .ledger import Ledger, SqliteStore
@@ -104,7 +104,8 @@ def _history_reader(site: AcquirerSite, ledger: Ledger, hsm: Hsm) -> Callable[[]
     def refresh() -> None:
         for path in sorted((site.directory / "history").glob("*.jsonl")):
             if path not in seen:
-                ledger.seed_posted(load_history(path, hsm))
+                with path.open(encoding="ascii") as lines:
+                    ledger.seed_posted(read_history(lines, hsm))
                 seen.add(path)
 
     return refresh

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from ..acquirer.history import write_history
+from ..history import write_history
 from ..population import TRADING_S, populate
 from ..site import SiteTerminal
 from ..terminal.faces import Face, PtyFace, SerialFace, TcpFace
+from ..terminal.freeze import transactions as transactions_of
 from ..terminal.personalise import is_personalised, personalise
 from ..terminal.serve import serve
 from ..terminal.store import LogStore
@@ -67,7 +68,12 @@ def _first_start(store: LogStore, site: Path, serial: str, transactions: int, se
     opened_at = int(time.time()) - TRADING_S - 3600
     population = populate(seed, transactions, terminal.settings.contexts, opened_at)
     personalise(store, terminal, population)
-    write_history(site / "acquirer" / "history" / f"{serial}.jsonl", terminal, population)
+    folder = site / "acquirer" / "history"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lines = write_history(terminal.settings.contexts, transactions_of(store))
+    temporary = folder / f".{serial}"
+    temporary.write_text("".join(lines), encoding="ascii")
+    temporary.replace(folder / f"{serial}.jsonl")
 
 
 def _face(state: Path, link: Path | None, port_url: str | None, tcp: str | None) -> Callable[[], Face]:
