@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from posdecom_protocol import tr31
 from posdecom_protocol.errors import KeyMaterialError, LocalError
 from posdecom_protocol.secret import Secret
 from posdecom_protocol.tr31 import KeyBlock, unwrap_key_block, wrap_key_block
@@ -236,6 +237,41 @@ def test_a_key_that_its_algorithm_does_not_know_is_neither_wrapped_nor_unwrapped
     text = psec.tr31.wrap(kbpk, f"D0000K0{algorithm.value}B00N0000", bytes(length))
     with pytest.raises(KeyMaterialError, match=f"{algorithm.name} key of {length} bytes"):
         unwrap_key_block(Secret(kbpk), text)
+
+
+@pytest.mark.parametrize(
+    ("clear", "key"),
+    [
+        (bytes.fromhex("00F0") + bytes(range(30)), bytes(range(30))),
+        (bytes.fromhex("00F8") + bytes(range(30)), None),
+        (bytes.fromhex("00F1") + bytes(range(30)), None),
+        (bytes.fromhex("FFF8") + bytes(range(30)), None),
+        (bytes(32), None),
+    ],
+    ids=["fits exactly", "one byte too long", "not whole bytes", "far too long", "no key"],
+)
+def test_the_length_inside_a_block_is_judged_even_under_a_good_mac(
+    clear: bytes, key: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kbpk, details = Secret(bytes(32)), header(KeyBlockVersion.AES_DERIVATION, KeyBlockAlgorithm.HMAC)
+    monkeypatch.setattr(tr31, "_key_data", lambda *_: bytearray(clear))
+    text = wrap_key_block(kbpk, KeyBlock(details, Secret(bytes(30))), bytes)
+    if key is not None:
+        assert unwrap_key_block(kbpk, text).key == Secret(key)
+    else:
+        with pytest.raises(KeyMaterialError, match=r"impossible length|key of 0 bytes"):
+            unwrap_key_block(kbpk, text)
+
+
+@pytest.mark.parametrize("shift", range(1, 8))
+def test_a_header_that_does_not_fill_its_cipher_blocks_is_refused(shift: int) -> None:
+    kbpk, text, _ = VERSION_C
+    body = text[40:]
+    optional = f"TS{4 + shift:02X}{'x' * shift}"
+    padded = f"C{16 + len(optional) + len(body):04}{text[5:12]}0100{optional}{body}"
+    whole = len(optional) % 8 == 0
+    with pytest.raises(KeyMaterialError, match="MAC" if whole else "whole cipher blocks of 8 bytes"):
+        unwrap_key_block(secret(kbpk), padded)
 
 
 @pytest.mark.parametrize("version", WRAPPED)

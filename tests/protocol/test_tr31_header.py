@@ -136,3 +136,16 @@ def test_more_than_a_header_can_count_is_refused(count: int, chars: int, refusal
     )
     with pytest.raises(LocalError, match=refusal):
         encode_header(header, 0, 1)
+
+
+def test_the_longest_key_block_has_9999_characters() -> None:
+    text = encode_header(PIN_KEY, 9999 - 16, 16)
+    assert decode_header(text + "0" * (9999 - 16)) == (PIN_KEY, text)
+    with pytest.raises(LocalError, match="10000 characters"):
+        encode_header(PIN_KEY, 10_000 - 16, 16)
+
+
+def test_a_header_may_end_with_its_optional_block() -> None:
+    """Whether a key has to follow is the key block's question."""
+    text = encode_header(BDK, 0, 8)
+    assert decode_header(text) == (BDK, text)
