@@ -72,7 +72,7 @@ class Link:
         self._unacknowledged_frames = 0
         self._owes_ack = False
         self._last_byte_at = now
-        self._last_sent_at = now
+        self._last_ack_at = now
         self._repeat_at = now
         self._repeat_s = HELLO_REPEAT_S
         self._give_up_at = now
@@ -151,7 +151,6 @@ class Link:
                 break
             out += data
             self._pace.handed_out(len(data), now)
-            self._last_sent_at = now
         return bytes(out)
 
     def deadline(self) -> float | None:
@@ -273,6 +272,7 @@ class Link:
         self._state = LinkState.OPEN
         self._unacknowledged_frames = 0
         self._owes_ack = False
+        self._last_ack_at = now
         self._events.append(Connected(peer))
 
     def _finish(self, reason: CloseReason) -> None:
@@ -311,7 +311,7 @@ class Link:
     def _connection_timers(self, connection: _Connection) -> Iterator[tuple[float, Callable[[float], None]]]:
         yield connection.last_heard + SILENCE_S, lambda now: self._finish(CloseReason.TIMED_OUT)
         if not self._owes_ack:
-            yield self._last_sent_at + KEEPALIVE_S, self._keep_alive
+            yield self._last_ack_at + KEEPALIVE_S, self._keep_alive
         if connection.sender.probe_at is not None:
             yield connection.sender.probe_at, self._probe
         if self._state is LinkState.CLOSING and connection.sender.is_idle:
@@ -363,14 +363,15 @@ class Link:
         if connection is None:
             return None
         if self._owes_ack:
-            return self._acknowledgement(connection)
+            return self._acknowledgement(connection, now)
         if not connection.sender.may_send:
             return None
         self._counters.frames_sent += 1
         frame = connection.sender.next_frame(max(now, self._pace.busy_until))
         return encode_frame(frame, connection.connection_id)
 
-    def _acknowledgement(self, connection: _Connection) -> bytes:
+    def _acknowledgement(self, connection: _Connection, now: float) -> bytes:
+        self._last_ack_at = now
         self._owes_ack = False
         self._unacknowledged_frames = 0
         body = connection.receiver.acknowledgement().encode()

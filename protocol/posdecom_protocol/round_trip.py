@@ -14,8 +14,8 @@ FIRST_ROUND_TRIP_S: Final = 0.2
 MARGIN_S: Final = 0.15
 """An acknowledgement may wait for the line to fall quiet (0.1 s) and for the peer to be scheduled."""
 
-WAIT_S_MAX: Final = 3.0
-"""Several probes must fit into the silence after which the peer counts as gone."""
+BACKED_OFF_S_MAX: Final = 1.0
+"""Where most frames are lost, a dozen probes still fit into the silence after which the peer counts as gone."""
 
 
 class RoundTrip:
@@ -31,7 +31,7 @@ class RoundTrip:
     def wait_s(self) -> float:
         """How long to wait for an acknowledgement, counted from when the last byte has left."""
         once = self._smoothed_s + 4 * self._variation_s + MARGIN_S
-        return min(WAIT_S_MAX, once * 2.0**self._doublings)
+        return max(once, min(BACKED_OFF_S_MAX, once * 2.0**self._doublings))
 
     def measured(self, sample_s: float) -> None:
         sample_s = max(0.0, sample_s)
@@ -45,5 +45,5 @@ class RoundTrip:
         self._doublings = 0
 
     def unheard(self) -> None:
-        """A wait ended without an acknowledgement. Sixteen doublings are far beyond `WAIT_S_MAX`."""
+        """A wait ended without an acknowledgement. Sixteen doublings are far beyond `BACKED_OFF_S_MAX`."""
         self._doublings = min(16, self._doublings + 1)

@@ -15,6 +15,8 @@ QUIET_S: Final = 0.1
 """Six latency timers of 16 ms: an incomplete frame after this long is noise, or lost bytes."""
 
 KEEPALIVE_S: Final = 2.0
+"""An ACK goes out at least so often, whatever else is sent: it is small, and it opens a forgotten window."""
+
 SILENCE_S: Final = 12.0
 """Five keep-alives in a row do not get lost by chance, nor does a person replug a cable unnoticed for longer."""
 
