@@ -79,7 +79,7 @@ class StreamSender:
         """Whether `next_frame` has one to give."""
         if self._probing and self._lost:
             return True
-        if self._next_number - self._highest_settled > NUMBERS_MAPPED:
+        if self._in_flight and self._next_number - next(iter(self._in_flight)) >= NUMBERS_MAPPED:
             return False
         return self._in_flight_bytes < self._window_bytes() and bool(self._lost or self._may_send_new)
 

@@ -169,13 +169,21 @@ def test_late_acknowledgement_does_not_move_the_edge_of_the_window_back() -> Non
     assert len(drain(source)) == 7
 
 
-def test_late_acknowledgement_does_not_open_settled_numbers_again() -> None:
+def test_sender_whose_every_open_number_was_overtaken_goes_on() -> None:
+    """All arrived, all acknowledgements but the last offset were lost, and probes used up numbers meanwhile."""
     source = sender()
     source.queue(bytes(60_000))
-    assert len(drain(source)) == 128
-    source.acknowledged(Acknowledgement(128 * 128, 32768, 127), 0.1)
-    source.acknowledged(Acknowledgement(128, 32640, 0), 0.2)
-    assert len(drain(source)) == 128
+    drain(source)
+    for second in range(40):
+        source.probe(float(second))
+        drain(source, float(second))
+    source.acknowledged(Acknowledgement(128 * 128, 32768, 65535), 40.0)
+    for second in range(41, 400):
+        if source.probe_at is None:
+            break
+        source.probe(float(second))
+    assert source.probe_at is None
+    assert len(drain(source, 400.0)) == 128
 
 
 def test_acknowledgement_of_what_was_never_sent_is_refused() -> None:
