@@ -106,12 +106,12 @@ def _money(chain: Chain) -> Iterator[Finding]:
 
 def _context_findings(context: ReceiptContext) -> Iterator[Finding]:
     name = f"context {context.index}, currency {context.currency:03d}"
-    for word, tally in (
-        ("refused by the host", context.refused),
-        ("not delivered", context.undelivered),
-        ("withheld after the cut-off", context.withheld),
+    for word, tally, is_there in (
+        ("refused by the host", context.refused, context.refused != Tally() or context.refusals),
+        ("not delivered", context.undelivered, context.undelivered != Tally()),
+        ("withheld after the cut-off", context.withheld, context.withheld != Tally()),
     ):
-        if tally.count:
+        if is_there:
             yield Finding(Area.MONEY, Weight.EXCEPTION, f"{name}: {_amount(tally)} {word}")
     yield Finding(Area.MONEY, Weight.PROVED, f"{name}: {_amount(context.delivered)} delivered and agreed")
 
@@ -125,7 +125,7 @@ def _keys(chain: Chain) -> Iterator[Finding]:
         yield Finding(Area.KEYS, Weight.MISSING, "no evidence that any key was erased")
         return
     evidence = chain.evidence.body
-    if evidence.slots and evidence.every_slot_is_empty:
+    if evidence.every_slot_is_empty:
         yield Finding(Area.KEYS, Weight.PROVED, f"{len(evidence.slots)} key slots, each read back empty")
     else:
         yield Finding(Area.KEYS, Weight.MISSING, "not every key slot was read back empty")

@@ -59,6 +59,12 @@ class SlotReport:
     method: EraseMethod
     read_back: ReadBack
 
+    @property
+    def is_empty(self) -> bool:
+        """Erased and read back, or empty before; a report that contradicts itself is neither."""
+        erased = self.read_back is ReadBack.EMPTY and self.method is not EraseMethod.NOT_YET
+        return erased or (self.read_back is ReadBack.WAS_EMPTY and self.kcv_method is KcvMethod.NONE)
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -92,7 +98,8 @@ class Evidence:
 
     @property
     def every_slot_is_empty(self) -> bool:
-        return all(slot.read_back in (ReadBack.EMPTY, ReadBack.WAS_EMPTY) for slot in self.slots)
+        """False also where no slot is reported at all."""
+        return bool(self.slots) and all(slot.is_empty for slot in self.slots)
 
 
 SLOT_REPORT: Final = Record(

@@ -53,7 +53,11 @@ class SealedContext:
     totals: tuple[GroupTotals, ...]
     item_first: int
     item_last: int
-    """Sequence numbers of its items, both inclusive."""
+    """Sequence numbers of its items, both inclusive; ``item_last`` is below ``item_first`` where it has none."""
+
+    @property
+    def has_items(self) -> bool:
+        return self.item_first <= self.item_last
 
     @property
     def is_empty(self) -> bool:
