@@ -45,10 +45,12 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A store without an OS underneath."""
+    """A store without an OS underneath. ``values``: what it holds already."""
 
-    def __init__(self, before_change: Callable[[], None] = lambda: None) -> None:
-        self._values: dict[str, bytes] = {}
+    def __init__(
+        self, before_change: Callable[[], None] = lambda: None, values: Mapping[str, bytes] | None = None
+    ) -> None:
+        self._values: dict[str, bytes] = dict(values or {})
         self._before_change = before_change
 
     def get(self, name: str) -> bytes | None:

@@ -124,6 +124,8 @@ class VirtualLine(Generic[Left, Right]):
         self.is_plugged = True
         self.unplug_at: list[int] = []
         """Counts of delivered bytes, both ways together and ascending, after which the plug is pulled."""
+        self.fired: Counter[str] = Counter()
+        """How often the plug was pulled at one of these."""
         self.turns = 0
         self.delivered_bytes = 0
         self.trace = hashlib.sha256()
@@ -195,4 +197,5 @@ class VirtualLine(Generic[Left, Right]):
         if self._watch is not None:
             self._watch(data, to_left)
         if is_last:
+            self.fired["unplug"] += 1
             self.unplug()

@@ -1,0 +1,157 @@
+"""What goes wrong in one run: drawn from one seed, written in one line, counted when it strikes.
+
+A fault that strikes at events is given by their numbers: "the 17th change of the terminal's memory". So a run with one
+fault at one place is written as easily as a storm, and places can be enumerated. Each seed switches on a random
+subset of kinds and exaggerates some (swarm testing): what hides behind a fault is met where that fault is off.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from .line import SILENCE, Noise
+
+
+class Fault(StrEnum):
+    # noise, by chance a byte or chunk
+    FLIP = "flip"
+    DROP = "drop"
+    DUPLICATE = "duplicate"
+    DELAY = "delay"
+    GARBAGE = "garbage"
+    # by time
+    STALL = "stall"
+    """The line swallows everything for a while."""
+    # by the number of an event
+    UNPLUG = "unplug"
+    """Events: bytes delivered."""
+    POWER_CUT = "power cut"
+    """Events: changes of the terminal's memory; the one that is named does not happen."""
+    KILL_BEFORE = "kill before"
+    """Events: appends to the journal; the agent dies before it is durable..."""
+    KILL_AFTER = "kill after"
+    """... or after."""
+    OLD_JOURNAL = "old journal"
+    """Events: starts of the agent after a death; it finds an older copy of its journal."""
+    DISK_FULL = "disk full"
+    """Events: reservations of disk space."""
+    CONNECT_REFUSED = "connect refused"
+    """Events: connections to the host."""
+    HOST_CUT = "host cut"
+    """Events: messages to the host; the connection breaks before this one arrives..."""
+    ANSWER_LOST = "answer lost"
+    """... or after it was booked."""
+    HOST_SILENT = "host silent"
+    """Booked, and no answer though the connection stands."""
+    ANSWER_LATE = "answer late"
+    """So late that the agent has asked again."""
+    ANSWER_TWICE = "answer twice"
+    HOST_REFUSES = "host refuses"
+    """Events: advices that the host judges."""
+    HOST_DISAGREES = "host disagrees"
+    """Events: card groups of which the host compares totals."""
+    DESK_AWAY = "desk away"
+    """Events: calls to the desk; nobody is there..."""
+    DESK_ANSWER_LOST = "desk answer lost"
+    """... or what it did is not heard of."""
+
+
+CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
+    {
+        Fault.UNPLUG: 14_000,
+        Fault.POWER_CUT: 110,
+        Fault.KILL_BEFORE: 45,
+        Fault.KILL_AFTER: 45,
+        Fault.OLD_JOURNAL: 3,
+        Fault.DISK_FULL: 1,
+        Fault.CONNECT_REFUSED: 4,
+        Fault.HOST_CUT: 14,
+        Fault.ANSWER_LOST: 14,
+        Fault.HOST_SILENT: 14,
+        Fault.ANSWER_LATE: 14,
+        Fault.ANSWER_TWICE: 14,
+        Fault.HOST_REFUSES: 3,
+        Fault.HOST_DISAGREES: 4,
+        Fault.DESK_AWAY: 4,
+        Fault.DESK_ANSWER_LOST: 3,
+    }
+)
+"""How many events of each kind a run of five records without faults has, about: places are drawn evenly below it."""
+
+NOISE_MAX: Final[Mapping[Fault, float]] = MappingProxyType(
+    {Fault.FLIP: 1e-3, Fault.DROP: 1e-3, Fault.DUPLICATE: 0.03, Fault.DELAY: 0.02, Fault.GARBAGE: 0.05}
+)
+STALL_S_MAX: Final = 3.0
+RUN_S: Final = 6.0
+"""How long a run without faults takes at 115,200 baud, about."""
+EXAGGERATION: Final = 5
+SWITCHED_ON: Final = 0.3
+EXAGGERATED: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    noise: Noise = SILENCE
+    stalls: tuple[tuple[float, float], ...] = ()
+    """From, to: seconds since the run began."""
+    at: Mapping[Fault, frozenset[int]] = field(default_factory=dict)
+    """Numbers of the events, from 1, at which a fault strikes."""
+
+    def __str__(self) -> str:
+        """One line, only what is on."""
+        noise = [
+            f"{one.name} {getattr(self.noise, one.name):.2g}"
+            for one in fields(self.noise)
+            if one.name in NOISE_MAX and getattr(self.noise, one.name)
+        ]
+        stalls = [f"stall {start:.2f}-{end:.2f} s" for start, end in self.stalls]
+        events = [f"{fault} at {', '.join(map(str, sorted(numbers)))}" for fault, numbers in self.at.items()]
+        return "; ".join(noise + stalls + events) or "no faults"
+
+
+def draw(chance: random.Random) -> FaultPlan:
+    noise: dict[str, float] = {}
+    at: dict[Fault, frozenset[int]] = {}
+    stalls: tuple[tuple[float, float], ...] = ()
+    for fault in Fault:
+        if chance.random() >= SWITCHED_ON:
+            continue
+        scale = EXAGGERATION if chance.random() < EXAGGERATED else 1
+        if fault in NOISE_MAX:
+            noise[fault.value] = NOISE_MAX[fault] / EXAGGERATION * scale * chance.random()
+        elif fault is Fault.STALL:
+            stalls = tuple(_stall(chance, scale) for _ in range(1 + chance.randrange(2)))
+        else:
+            count = 1 + chance.randrange(2 * scale)
+            at[fault] = frozenset(1 + chance.randrange(CHANCES[fault]) for _ in range(count))
+    return FaultPlan(Noise(**noise), stalls, at)
+
+
+def _stall(chance: random.Random, scale: int) -> tuple[float, float]:
+    start = RUN_S * chance.random()
+    return start, start + STALL_S_MAX * scale * chance.random()
+
+
+class Fate:
+    """A plan while it is carried out: asked at every event, and keeping count."""
+
+    def __init__(self, plan: FaultPlan) -> None:
+        self.plan = plan
+        self.seen: Counter[str] = Counter()
+        """Events so far, by the fault that might have struck."""
+        self.fired: Counter[str] = Counter()
+        self.is_quiet = False
+        """From now on nothing strikes."""
+
+    def strikes(self, fault: Fault) -> bool:
+        self.seen[fault] += 1
+        if self.is_quiet or self.seen[fault] not in self.plan.at.get(fault, ()):
+            return False
+        self.fired[fault] += 1
+        return True

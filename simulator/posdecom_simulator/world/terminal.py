@@ -1,0 +1,100 @@
+"""A terminal in virtual time, as the right end of a line: it is switched on, loses its power, and comes back.
+
+What survives is its memory alone. A power cut strikes before a change of the memory; front, terminal and everything
+that they held in between are gone, the line hears nothing, and `BOOT_S` later the terminal boots on what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from posdecom_protocol.channel import Channel
+
+from ..terminal.front import Front
+from ..terminal.store import MemoryStore, PowerCut
+from ..terminal.terminal import Entropy, Terminal
+from .faults import Fate, Fault
+
+BOOT_S: Final = 1.5
+"""A terminal that is switched on again answers after this."""
+
+
+class VirtualTerminal:
+    """``values``: what the memory holds when it is switched on first. ``before_change`` and ``before_bytes`` let the
+    world look at it before each change of the memory and before each time that it says something."""
+
+    def __init__(
+        self,
+        values: Mapping[str, bytes],
+        channel: Callable[[], Channel],
+        entropy: Entropy,
+        fate: Fate,
+        now: float,
+        *,
+        line_rate_bytes_per_s: float | None = None,
+        before_change: Callable[[], None] = lambda: None,
+        before_bytes: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.store = MemoryStore(self._change, values)
+        self.boots = 0
+        self._channel = channel
+        self._entropy = entropy
+        self._fate = fate
+        self._rate = line_rate_bytes_per_s
+        self._before_change = before_change
+        self._before_bytes = before_bytes
+        self._front: Front | None = None
+        self._up_at = now
+
+    # --- an end of the line
+
+    def turn(self, now: float) -> bytes:
+        try:
+            front = self._front or self._boot(now)
+            if front is None:
+                return b""
+            front.tick(now)
+            data = front.bytes_to_send(now)
+            if front.is_restart_due(now):
+                self._switch_off(now)
+        except PowerCut:
+            self._switch_off(now)
+            return b""
+        if data:
+            self._before_bytes()
+        return data
+
+    def receive(self, data: bytes, now: float) -> None:
+        if self._front is None:
+            return
+        try:
+            self._front.receive(data, now)
+        except PowerCut:
+            self._switch_off(now)
+
+    def deadline(self) -> float | None:
+        return self._up_at if self._front is None else self._front.deadline()
+
+    # --- private
+
+    def _change(self) -> None:
+        self._before_change()
+        if self._fate.strikes(Fault.POWER_CUT):
+            raise PowerCut("cut by the world")
+
+    def _switch_off(self, now: float) -> None:
+        self._front = None
+        self._up_at = now + BOOT_S
+
+    def _boot(self, now: float) -> Front | None:
+        """The front of a booted terminal; None while it is off, or where it has to start afresh first."""
+        if now < self._up_at:
+            return None
+        self.boots += 1
+        terminal = Terminal.boot(self.store, self._entropy)
+        if terminal.restart_due:
+            self._switch_off(now)
+        else:
+            self._front = Front(terminal, self._channel, now, line_rate_bytes_per_s=self._rate)
+        return self._front

@@ -1,0 +1,124 @@
+"""What the acquirer's books must hold after a decommission: counted again from the shop's day and the order's rules.
+
+Shares no code with terminal, host or agent: of the product it reads the population's plain transactions only, and has
+its own tables for everything else. A refund that the order asks for gets its STAN from the terminal, so refunds are
+compared without one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from posdecom_simulator.population import Transaction
+
+_DEBIT: Final = ("SALE", "OFFLINE_SALE", "ADJUSTMENT", "COMPLETION")
+_CREDIT: Final = ("VOID", "REFUND", "COMPLETION_VOID")
+_UNDOES: Final = ("VOID", "COMPLETION_VOID")
+_GROUPS: Final = ("DOMESTIC", "FOREIGN")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the order says about money."""
+
+    cutoff: str
+    """YYMMDDhhmmss: what carries this time or a later one was sold after the cut-off."""
+    refunds_after: bool
+    """Else such sales are held."""
+    voids_preauths: bool
+
+
+class Booked(NamedTuple):
+    """A transaction in the books, amount in minor units."""
+
+    stan: int
+    kind: str
+    group: str
+    amount: int
+
+
+class Totals(NamedTuple):
+    debit_count: int
+    debit_amount: int
+    credit_count: int
+    credit_amount: int
+
+
+@dataclass(frozen=True)
+class Books:
+    """One context, as it must be."""
+
+    booked: frozenset[Booked]
+    refunds: Counter[tuple[str, int]]
+    """Card group and amount of those that the order asks for."""
+
+    def totals(self) -> tuple[Totals, ...]:
+        """Domestic and foreign."""
+        refunds = [Booked(0, "REFUND", group, amount) for group, amount in self.refunds.elements()]
+        return tuple(_sum([*self.booked, *refunds], group) for group in _GROUPS)
+
+
+def books_before(day: Sequence[Transaction], context: int) -> frozenset[Booked]:
+    """What the host had booked before anybody came; a sale that awaits its reversal is there as a sale."""
+    return frozenset(
+        _booked(one)._replace(kind="SALE" if _kind(one) == "REVERSAL" else _kind(one))
+        for one in day
+        if one.context == context and one.posted
+    )
+
+
+def books_after(
+    day: Sequence[Transaction], context: int, rules: Rules, refused: Collection[int] = ()
+) -> Books:
+    """The books once everything is over. ``refused``: STANs of advices about sales that the host would not have."""
+    records = [one for one in day if one.context == context]
+    undone = {one.original for one in records if _kind(one) in _UNDOES}
+    completed = {one.original for one in records if _kind(one) == "COMPLETION"}
+    booked: dict[int, Booked] = {}
+    refunds: Counter[tuple[str, int]] = Counter()
+    for one in records:
+        is_late = one.local_time >= rules.cutoff
+        if _kind(one) == "REVERSAL":
+            continue
+        if _kind(one) == "PREAUTH" and rules.voids_preauths and one.number not in completed:
+            continue
+        if not one.posted and (is_late or one.stan in refused or one.original not in (None, *booked)):
+            continue  # withheld, refused, or refused because the sale that it adjusts was
+        booked[one.number] = _booked(one)
+        is_taken = one.posted and _kind(one) in _DEBIT and one.number not in undone
+        if rules.refunds_after and is_late and is_taken:
+            refunds[one.group.name, one.amount] += 1
+    return Books(frozenset(booked.values()), refunds)
+
+
+def differences(books: Books, found: Iterable[Booked], stans_of_day: Collection[int]) -> list[str]:
+    """What is wrong with ``found``, the acquirer's books, in words; nothing if all is well."""
+    found = list(found)
+    ordered = [one for one in found if one.stan not in stans_of_day]
+    sold = [one for one in found if one.stan in stans_of_day]
+    problems = [f"{one} counts twice" for one, times in Counter(found).items() if times > 1]
+    problems += [f"{one} is missing" for one in books.booked - set(sold)]
+    problems += [f"{one} should not be there" for one in set(sold) - books.booked]
+    problems += [f"{one} is no refund" for one in ordered if one.kind != "REFUND"]
+    refunds = Counter((one.group, one.amount) for one in ordered)
+    problems += [f"refund missing: {one}" for one in (books.refunds - refunds).elements()]
+    problems += [f"refund too many: {one}" for one in (refunds - books.refunds).elements()]
+    return sorted(problems)
+
+
+def _sum(booked: Iterable[Booked], group: str) -> Totals:
+    own = [one for one in booked if one.group == group]
+    debit = [one.amount for one in own if one.kind in _DEBIT]
+    credit = [one.amount for one in own if one.kind in _CREDIT]
+    return Totals(len(debit), sum(debit), len(credit), sum(credit))
+
+
+def _booked(one: Transaction) -> Booked:
+    return Booked(one.stan, _kind(one), one.group.name, one.amount)
+
+
+def _kind(one: Transaction) -> str:
+    return one.transaction_class.name

@@ -1,0 +1,170 @@
+"""What must hold after every event of every run, one small function each. Each raises `Broken` with the reason.
+
+They look at what really is in the terminal's memory, on the line, in the journal and in the books, not at what
+anybody says about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import oracle
+from posdecom_agent.journal import Row
+from posdecom_protocol.documents import authenticate, open_document
+from posdecom_protocol.documents.evidence import Evidence
+from posdecom_protocol.documents.receipt import Receipt
+from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_simulator.acquirer.books import Posting
+from posdecom_simulator.acquirer.ledger import Ledger
+from posdecom_simulator.population import Transaction
+from posdecom_simulator.terminal import slots
+from posdecom_simulator.terminal.device import decode_life
+from posdecom_simulator.terminal.store import Store
+
+from .scene import Scene
+
+TRADING: Final = frozenset(
+    {LifecycleState.ACTIVE, LifecycleState.FROZEN, LifecycleState.SETTLED, LifecycleState.EXCEPTED}
+)
+"""States before the intent: the terminal has to have everything."""
+UNDER_WAY_BYTES_MAX: Final = 96 * 1024
+"""Two windows of the link, one each way, their frames' overhead, and what is said twice on a bad line."""
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def state_of(store: Store) -> LifecycleState:
+    return decode_life(_held(store, slots.STATE)).state
+
+
+# --- the terminal's memory ------------------------------------------------------------------------------------
+
+
+def keys_stay_until_the_intent_is_durable(store: Store, scene: Scene) -> None:
+    if state_of(store) not in TRADING:
+        return
+    for slot in (*slots.ERASE_ORDER, *slots.IDENTITY):
+        # the DUKPT registers move on with every message that is prepared
+        same = store.get(slot.key) == scene.memory[slot.key] or slot is slots.DUKPT
+        _require(same and store.get(slot.key) is not None, f"{slot.name} changed before the intent")
+
+
+def nothing_is_deleted_before_the_intent(store: Store, scene: Scene) -> None:
+    state = state_of(store)
+    if state not in TRADING:
+        return
+    for name, value in scene.memory.items():
+        if name.startswith(slots.TRANSACTION_PREFIX):
+            _require(store.get(name) == value, f"{name} was changed or deleted")
+    if state is not LifecycleState.ACTIVE:
+        sealed = open_document(_held(store, slots.SEAL), Seal).body.item_count
+        _require(len(list(store.names(slots.ITEM_PREFIX))) == sealed, "a sealed item is gone")
+
+
+def intent_stands_on_a_receipt(store: Store, scene: Scene) -> None:
+    if state_of(store) in TRADING:
+        return
+    receipt = open_document(_held(store, slots.RECEIPTS[0]), Receipt)
+    seal = open_document(_held(store, slots.SEAL), Seal)
+    authenticate(receipt, scene.site.terminal.acquirer_anchors, at=None)
+    _require(receipt.body.seal_digest == seal.digest, "the receipt is over another seal")
+    _require(receipt.body.challenge == seal.body.challenge, "the receipt answers another challenge")
+
+
+def evidence_means_empty_slots(store: Store) -> None:
+    data = store.get(slots.EVIDENCE)
+    if data is not None:
+        _require(open_document(data, Evidence).body.every_slot_is_empty, "the evidence names a full slot")
+        _require(not _full_slots(store), f"evidence, and still there: {_full_slots(store)}")
+
+
+def keys_are_gone_after_a_boot_with_intent(store: Store, boots: int, boots_at_intent: int | None) -> None:
+    """Called before each byte that goes out."""
+    if boots_at_intent is not None and boots > boots_at_intent:
+        _require(
+            not _full_slots(store), f"speaks after a boot with an intent, and holds {_full_slots(store)}"
+        )
+
+
+# --- the acquirer's books -------------------------------------------------------------------------------------
+
+
+def no_posting_twice_or_changed(ledger: Ledger, scene: Scene, seen: dict[tuple[str, int], Posting]) -> None:
+    for context in scene.site.terminal.settings.contexts:
+        postings = ledger.postings(context.tid, context.batch)
+        stans = [one.stan for one in postings]
+        _require(len(stans) == len(set(stans)), "the books count a transaction twice")
+        for one in postings:
+            before = seen.setdefault((one.tid, one.stan), one)
+            _require(before == one, f"STAN {one.stan} was changed in the books")
+
+
+def books_are_complete(ledger: Ledger, scene: Scene, refused: frozenset[int]) -> None:
+    """As the independent oracle counts them, transaction by transaction and in total."""
+    stans = {one.stan for one in scene.day}
+    for context in scene.site.terminal.settings.contexts:
+        books = oracle.books_after(scene.day, context.index, scene.rules, refused)
+        postings = ledger.postings(context.tid, context.batch)
+        problems = oracle.differences(books, map(_booked, postings), stans)
+        _require(not problems, f"context {context.index}: {'; '.join(problems)}")
+        totals = tuple(
+            oracle.Totals(one.debit.count, one.debit.amount, one.credit.count, one.credit.amount)
+            for one in ledger.totals(context.tid, context.batch)
+        )
+        _require(totals == books.totals(), f"context {context.index}: totals {totals}, not {books.totals()}")
+
+
+# --- line and journal -----------------------------------------------------------------------------------------
+
+
+def canary(day: Iterable[Transaction]) -> re.Pattern[bytes]:
+    """Every card number of the day as ASCII, packed decimal (padded either way) and hexadecimal text of ASCII."""
+    forms: set[bytes] = set()
+    for number in {one.card_number for one in day}:
+        text = number.encode("ascii")
+        even = number if len(number) % 2 == 0 else number[1:]
+        forms |= {text, bytes.fromhex(even), text.hex().encode("ascii")}
+        if len(number) % 2:
+            forms.add(bytes.fromhex(number[:-1]))
+    return re.compile(b"|".join(map(re.escape, sorted(forms))))
+
+
+def no_card_number(pattern: re.Pattern[bytes], data: bytes, where: str) -> None:
+    _require(pattern.search(data) is None, f"a card number in the clear: {where}")
+
+
+def rows_hold_no_card_number(pattern: re.Pattern[bytes], rows: Sequence[Row]) -> None:
+    for row in rows:
+        no_card_number(pattern, row.body, f"journal row {row.kind}")
+
+
+def little_is_under_way(under_way_bytes: int) -> None:
+    _require(under_way_bytes <= UNDER_WAY_BYTES_MAX, f"{under_way_bytes} bytes on the line at once")
+
+
+# --- private --------------------------------------------------------------------------------------------------
+
+
+def _full_slots(store: Store) -> list[str]:
+    return [slot.name for slot in slots.ERASE_ORDER if store.get(slot.key) is not None]
+
+
+def _booked(one: Posting) -> oracle.Booked:
+    return oracle.Booked(one.stan, one.transaction_class.name, one.group.name, one.amount)
+
+
+def _held(store: Store, name: str) -> bytes:
+    value = store.get(name)
+    _require(value is not None, f"the terminal holds no {name}")
+    assert value is not None
+    return value
+
+
+def _require(holds: bool, reason: str) -> None:
+    if not holds:
+        raise Broken(reason)

@@ -1,0 +1,337 @@
+"""One decommission from beginning to end in virtual time, by one seed: agent, terminal, host and desk in one thread.
+
+A technician runs the agent again whenever it died or named a trouble. After `RUNS_WITH_FAULTS` attempts, or
+`FAULTS_S`, nothing goes wrong any more, and the job must come to its end.
+
+Replay one seed, with what happened: ``PYTHONPATH=tests python -m world.run SEED``
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from posdecom_agent import catalogue
+from posdecom_agent.approach import Access
+from posdecom_agent.job import Job
+from posdecom_agent.journal import MemoryJournal, Row
+from posdecom_agent.procedure import carry_out
+from posdecom_agent.storage import StorageError
+from posdecom_agent.trouble import Trouble, trouble_from
+from posdecom_protocol.documents.certificate import State
+from posdecom_protocol.documents.order import Mode
+from posdecom_protocol.iso8583 import decode
+from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.verdict import judge
+from posdecom_simulator.acquirer.books import Posting
+from posdecom_simulator.acquirer.desk import Desk, MemoryShelf, Signers
+from posdecom_simulator.acquirer.host import Host
+from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
+from posdecom_simulator.world.faults import Fate, Fault, FaultPlan, draw
+from posdecom_simulator.world.line import SILENCE, VirtualLine, Wire
+from posdecom_simulator.world.terminal import VirtualTerminal
+
+from . import invariants
+from .scene import NOW, Scene, entropy, hsm, scene
+from .stations import MoodyHost, Nobody, VirtualStations
+
+RATE_BYTES_PER_S = 11_520.0
+"""115,200 baud, 8N1."""
+RUNS_WITH_FAULTS = 8
+FAULTS_S = 1800.0
+QUIET_RUNS = 2
+STEPS_MAX = 300_000
+RETRY_S = 5.0
+"""A technician reads what went wrong and runs the command again."""
+DISK_BYTES = 1 << 40
+
+RESUMABLE = frozenset(
+    {
+        catalogue.HOST_UNREACHABLE,
+        catalogue.NO_TERMINAL,
+        catalogue.LINK_LOST,
+        catalogue.WAITING,
+        catalogue.DISK_FULL,
+    }
+)
+"""Troubles that running the command again may mend; anything else would need a person, and fails a run."""
+
+
+class AgentKilled(Exception):
+    """The agent's process is gone. Nothing in the product catches it."""
+
+
+class Unfinished(AssertionError):
+    """The job did not come to its end, or not to the right one."""
+
+
+@dataclass(frozen=True)
+class Result:
+    trace: str
+    """SHA-256 over all that was said on the line (tier B: its lengths) and every event."""
+    steps: int
+    seconds: float
+    """Virtual."""
+    runs: int
+    fired: Counter[str]
+    seen: Counter[str]
+    """How many events there were at which each kind of fault might have struck."""
+    delivered_bytes: int
+    troubles: tuple[str, ...]
+    state: State
+
+
+class MortalJournal(MemoryJournal):
+    """Rows that survive the agent, who may die before or after each append."""
+
+    def __init__(self, world: World) -> None:
+        self._world: World | None = None
+        super().__init__(world.rows, free_bytes=world.free_bytes)
+        self._world = world
+
+    def append(self, rows: Sequence[Row]) -> None:
+        world = self._world
+        if world is None:
+            super().append(rows)
+            return
+        invariants.rows_hold_no_card_number(world.canary, rows)
+        if world.fate.strikes(Fault.KILL_BEFORE):
+            raise AgentKilled
+        super().append(rows)
+        world.rows += rows
+        world.note(f"journal {rows[0].kind} {rows[0].key} {len(rows)}")
+        if world.fate.strikes(Fault.KILL_AFTER):
+            raise AgentKilled
+
+
+class World:
+    """Everything outside the laptop, and what of the laptop survives. Also the agent's clock."""
+
+    def __init__(self, seed: int, here: Scene, plan: FaultPlan, tier: str) -> None:
+        chance = random.Random(f"world {seed}")
+        self.scene = here
+        self.fate = Fate(plan)
+        self.rows: list[Row] = []
+        self.canary = invariants.canary(here.day)
+        self.agent_rate_bytes_per_s = chance.choice((None, RATE_BYTES_PER_S))
+        self.events = hashlib.sha256()
+        self.log: Callable[[str], None] = lambda _: None
+        self._seen_postings: dict[tuple[str, int], Posting] = {}
+        self._boots_at_intent: int | None = None
+        self._open_acquirer(here)
+        client, server = here.site.channels(tier, self._tap)
+        self.terminal = VirtualTerminal(
+            here.memory,
+            server,
+            entropy(seed, 1),
+            self.fate,
+            NOW,
+            line_rate_bytes_per_s=chance.choice((None, RATE_BYTES_PER_S)),
+            before_change=self._look_at_memory,
+            before_bytes=self._before_bytes,
+        )
+        wires = [
+            Wire(
+                RATE_BYTES_PER_S,
+                plan.noise,
+                chance,
+                chunk_bytes=256,
+                cuts=[(NOW + start, NOW + end) for start, end in plan.stalls],
+                fired=self.fate.fired,
+            )
+            for _ in range(2)
+        ]
+        self.line: VirtualLine[Nobody, VirtualTerminal] = VirtualLine(
+            Nobody(), self.terminal, wires[0], wires[1], NOW, lengths_only=tier == "B", watch=self._arrived
+        )
+        self.line.unplug_at = sorted(plan.at.get(Fault.UNPLUG, ()))
+        self.line.fired = self.fate.fired
+        anchors = here.site.technician.anchors
+        self.stations = VirtualStations(self, Access(lambda _: client(), anchors, entropy(seed, 2)))
+
+    def now(self) -> float:
+        return self.line.now
+
+    def let_pass(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+        if self.line.turns > STEPS_MAX:
+            raise Unfinished(f"no end after {STEPS_MAX} steps")
+        self.line.run_until(done, seconds)
+
+    def note(self, event: str) -> None:
+        self.events.update(f"{self.line.now:.6f} {event}\n".encode())
+        self.log(f"{self.line.now - NOW:10.4f} {event}")
+
+    def host_was_asked(self, message: bytes, answer: bytes | None) -> None:
+        code = "nothing" if answer is None else decode(answer).text(39)
+        self.note(f"host {decode(message).mti} {code}")
+        invariants.no_posting_twice_or_changed(self.ledger, self.scene, self._seen_postings)
+
+    def free_bytes(self) -> int:
+        return 0 if self.fate.strikes(Fault.DISK_FULL) else DISK_BYTES
+
+    def lose_rows(self) -> None:
+        """After a death: the folder may be restored from an older copy."""
+        if self.fate.strikes(Fault.OLD_JOURNAL):
+            del self.rows[len(self.rows) // 2 :]
+
+    def fall_quiet(self) -> None:
+        self.fate.is_quiet = True
+        self.line.unplug_at.clear()
+        for wire in (self.line.rightward, self.line.leftward):
+            wire.noise = SILENCE
+            wire.cuts.clear()
+
+    def books_are_complete(self) -> None:
+        invariants.books_are_complete(self.ledger, self.scene, frozenset(self.moody.refused))
+
+    # --- private
+
+    def _open_acquirer(self, here: Scene) -> None:
+        acquirer = here.site.acquirer
+        safe, self.ledger = hsm(here.site), Ledger(MemoryStore())
+        self.ledger.seed_posted(here.posted)
+        self.moody = MoodyHost(self.fate, frozenset(one.stan for one in here.day))
+        self.host = Host(self.ledger, safe, self.moody)
+        signers = Signers(
+            acquirer.settings.issuer, acquirer.release.signing_key(), acquirer.approver.signing_key()
+        )
+        self.desk = Desk(
+            self.ledger, safe, MemoryShelf(), signers, acquirer.anchors, acquirer.settings.terminals
+        )
+
+    def _look_at_memory(self) -> None:
+        store, here = self.terminal.store, self.scene
+        invariants.keys_stay_until_the_intent_is_durable(store, here)
+        invariants.nothing_is_deleted_before_the_intent(store, here)
+        invariants.intent_stands_on_a_receipt(store, here)
+        invariants.evidence_means_empty_slots(store)
+        if self._boots_at_intent is None and invariants.state_of(store) not in invariants.TRADING:
+            self._boots_at_intent = self.terminal.boots
+            self.books_are_complete()
+
+    def _before_bytes(self) -> None:
+        self._look_at_memory()
+        invariants.keys_are_gone_after_a_boot_with_intent(
+            self.terminal.store, self.terminal.boots, self._boots_at_intent
+        )
+
+    def _arrived(self, data: bytes, to_left: bool) -> None:
+        invariants.little_is_under_way(self.line.under_way_bytes)
+        invariants.no_card_number(self.canary, data, "on the line")
+
+    def _tap(self, data: bytes) -> None:
+        invariants.no_card_number(self.canary, data, "in the channel")
+
+
+def run(
+    seed: int,
+    records: int = 5,
+    tier: str = "A",
+    plan: FaultPlan | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Result:
+    """One run; without a plan, one is drawn from the seed. `AssertionError` with the way to replay it."""
+    plan = plan or draw(random.Random(f"faults {seed}"))
+    world = World(seed, scene(seed, records), plan, tier)
+    world.log = log
+    try:
+        return _decommission(world)
+    except Exception as error:
+        error.add_note(f"seed {seed}, {records} records, tier {tier}: {plan}")
+        error.add_note(
+            f"replay: PYTHONPATH=tests python -m world.run {seed} --records {records} --tier {tier}"
+        )
+        raise
+
+
+def _decommission(world: World) -> Result:
+    troubles: list[str] = []
+    runs, quiet_since = 0, 0
+    while True:
+        runs += 1
+        job = Job(MortalJournal(world))
+        trouble = _attempt(world, job)
+        if trouble == "":
+            break
+        troubles.append(trouble)
+        world.note(trouble)
+        if runs > RUNS_WITH_FAULTS or world.now() > NOW + FAULTS_S:
+            quiet_since = quiet_since or runs
+            world.fall_quiet()
+        if quiet_since and runs >= quiet_since + QUIET_RUNS:
+            raise Unfinished(f"not done after {runs} runs: {trouble}")
+        world.let_pass(RETRY_S)
+    state = _judge_end(world, job)
+    return Result(
+        trace=hashlib.sha256(world.line.trace.digest() + world.events.digest()).hexdigest(),
+        steps=world.line.turns,
+        seconds=world.now() - NOW,
+        runs=runs,
+        fired=world.fate.fired,
+        seen=world.fate.seen,
+        delivered_bytes=world.line.delivered_bytes,
+        troubles=tuple(troubles),
+        state=state,
+    )
+
+
+def _attempt(world: World, job: Job) -> str:
+    """The command, once. What ended it, empty if the job is done."""
+    try:
+        job.begin(world.scene.order)
+        carry_out(job, world.stations, lambda step, text: world.note(f"step {step.value} {text}"))
+    except AgentKilled:
+        world.lose_rows()
+        return "the agent died"
+    except (Trouble, StorageError) as error:
+        trouble = trouble_from(error)
+        if trouble.entry not in RESUMABLE:
+            raise Unfinished(f"{trouble}: {trouble.cause}") from error
+        return f"{trouble.entry.name}: {trouble.cause}"
+    return ""
+
+
+def _judge_end(world: World, job: Job) -> State:
+    """The money, the keys and the paper, each at its place."""
+    world._look_at_memory()
+    world.books_are_complete()
+    wanted = LifecycleState.RETIRED if world.scene.mode is Mode.RETIRE else LifecycleState.BLANK
+    _require(invariants.state_of(world.terminal.store) is wanted, f"the terminal is not {wanted.name}")
+    _require(job.certificate is not None and job.closure is not None, "no certificate or no closure")
+    assert job.certificate is not None and job.closure is not None
+    invariants.no_card_number(world.canary, job.certificate, "in the certificate")
+    state = judge(job.certificate + job.closure, world.scene.site.technician.anchors).state
+    wanted_states = (State.COMPLETE, State.EXCEPTIONS)
+    _require(state in wanted_states, f"the certificate amounts to {state.name}")
+    return state
+
+
+def _require(holds: bool, reason: str) -> None:
+    if not holds:
+        raise Unfinished(reason)
+
+
+def main(arguments: Iterable[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m world.run")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--records", type=int, default=5)
+    parser.add_argument("--tier", choices="AB", default="A")
+    parser.add_argument("--no-faults", action="store_true")
+    chosen = parser.parse_args(list(arguments))
+    plan = FaultPlan() if chosen.no_faults else None
+    print(plan or draw(random.Random(f"faults {chosen.seed}")))
+    result = run(chosen.seed, chosen.records, chosen.tier, plan, print)
+    print(
+        f"{result.state.name}: {result.runs} runs, {result.steps} steps, {result.seconds:.1f} virtual seconds"
+    )
+    print(f"fired: {dict(+result.fired)}\nseen: {dict(result.seen)}, {result.delivered_bytes} bytes")
+    print(f"trace {result.trace}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

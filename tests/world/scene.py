@@ -1,0 +1,174 @@
+"""What one run begins with: a site, a shop's day in a terminal, an order, the books before. Equal for equal seeds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import oracle
+from posdecom_agent.site import TechnicianSite
+from posdecom_protocol.certificates import Role, Signer, validate
+from posdecom_protocol.channel import Channel, TlsChannel, client_context, server_context
+from posdecom_protocol.documents import issue
+from posdecom_protocol.documents.order import Action, AfterCutoff, Mode, Order, Preauths, Reason
+from posdecom_protocol.secret import Secret
+from posdecom_simulator.acquirer.books import Posting, Source
+from posdecom_simulator.acquirer.hsm import Hsm
+from posdecom_simulator.population import Transaction, populate
+from posdecom_simulator.provision import provision, seeded
+from posdecom_simulator.site import AcquirerSite, SiteTerminal
+from posdecom_simulator.terminal.freeze import transactions
+from posdecom_simulator.terminal.personalise import personalise
+from posdecom_simulator.terminal.store import MemoryStore
+from posdecom_simulator.world.channel import StubChannel
+
+NOW: Final = 1_800_000_000.0
+"""2027-01-15T08:00:00Z: when every run begins."""
+OPENED: Final = int(NOW) - 86_400
+SITE_SEED: Final = 7
+SERIAL: Final = "PD-000001"
+
+Tap = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everybody's keys and trust, in memory."""
+
+    terminal: SiteTerminal
+    acquirer: AcquirerSite
+    technician: TechnicianSite
+    terminal_peer: Signer
+    technician_peer: Signer
+    tls_client: Callable[[], Channel]
+    tls_server: Callable[[], Channel]
+
+    def channels(self, tier: str, tap: Tap) -> tuple[Callable[[], Channel], Callable[[], Channel]]:
+        """Makers for the agent's end and the terminal's; tier A without cryptography, B real TLS."""
+        if tier == "B":
+            return self.tls_client, self.tls_server
+        return (
+            lambda: StubChannel(self.terminal_peer, server_side=False, tap=tap),
+            lambda: StubChannel(self.technician_peer, server_side=True, tap=tap),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    site: Site
+    day: tuple[Transaction, ...]
+    order: bytes
+    mode: Mode
+    rules: oracle.Rules
+    memory: Mapping[str, bytes]
+    """The terminal's, as the technician finds it."""
+    posted: tuple[Posting, ...]
+    """The acquirer's books, as the technician finds them."""
+
+
+@lru_cache(maxsize=1)
+def site() -> Site:
+    with TemporaryDirectory() as folder:
+        made = provision(Path(folder) / "site", seed=SITE_SEED, now=NOW)
+        terminal = SiteTerminal.load(made.terminal(SERIAL))
+        technician = TechnicianSite.load(made.technician)
+        client = client_context(str(technician.chain_path), str(technician.key_path), technician.anchors)
+        server = server_context(
+            str(terminal.channel.chain_path), str(terminal.channel.key_path), terminal.technician_anchors
+        )
+        return Site(
+            terminal,
+            AcquirerSite.load(made.acquirer),
+            technician,
+            validate(terminal.channel.chain, technician.anchors, Role.TERMINAL_CHANNEL, None),
+            validate(technician.chain, terminal.technician_anchors, Role.TECHNICIAN_CHANNEL, None),
+            lambda: TlsChannel.client(client, technician.anchors, SERIAL),
+            lambda: TlsChannel.server(server, terminal.technician_anchors, judge_dates=True),
+        )
+
+
+@lru_cache(maxsize=4)
+def scene(seed: int, records: int) -> Scene:
+    here, chance = site(), random.Random(f"scene {seed}")
+    contexts = here.terminal.settings.contexts
+    day = populate(seed, records, contexts, OPENED)
+    order = _order(here, day, chance)
+    store = MemoryStore()
+    personalise(store, here.terminal, day)
+    return Scene(
+        site=here,
+        day=day,
+        order=issue(order, here.acquirer.order.signing_key()),
+        mode=order.mode,
+        rules=oracle.Rules(
+            cutoff=datetime.fromtimestamp(order.cutoff_at, UTC).strftime("%y%m%d%H%M%S"),
+            refunds_after=order.after_cutoff is AfterCutoff.REFUND,
+            voids_preauths=order.preauths is Preauths.VOID,
+        ),
+        memory={name: store.get(name) or b"" for name in store.names()},
+        posted=tuple(_posted(here, store)),
+    )
+
+
+def hsm(here: Site) -> Hsm:
+    return Hsm(here.acquirer.bdk, Secret(b"card digest key"))
+
+
+def entropy(seed: int, purpose: int) -> Callable[[int], bytes]:
+    return seeded(seed * 8 + purpose)
+
+
+def _order(here: Site, day: tuple[Transaction, ...], chance: random.Random) -> Order:
+    sold_at = [datetime.strptime(one.local_time, "%y%m%d%H%M%S").replace(tzinfo=UTC) for one in day]
+    cutoffs = [NOW + 10, OPENED, *(time.timestamp() for time in sold_at[len(day) // 2 : len(day) // 2 + 1])]
+    return Order(
+        order_id="O-1",
+        counter=1,
+        issued_at=int(NOW) - 10,
+        not_before=int(NOW) - 10,
+        not_after=int(NOW) + 20 * 3600,
+        serial=SERIAL,
+        accounts=tuple(context.account for context in here.terminal.settings.contexts),
+        reason=Reason.CLOSING,
+        mode=chance.choice(list(Mode)),
+        cutoff_at=int(chance.choice(cutoffs)),
+        after_cutoff=chance.choice(list(AfterCutoff)),
+        preauths=chance.choice(list(Preauths)),
+        actions=(Action.FLUSH, Action.ERASE),
+        issuer=here.acquirer.settings.issuer,
+    )
+
+
+def _posted(here: Site, store: MemoryStore) -> list[Posting]:
+    """What the host has booked at the time of sale; a sale whose answer was lost stands there as a sale."""
+    safe = hsm(here)
+    contexts = here.terminal.settings.contexts
+    postings = []
+    for one in transactions(store):
+        if one.posted:
+            card, context = safe.open_card(one.account_data), contexts[one.context]
+            kind = one.transaction_class
+            if kind is kind.REVERSAL:
+                kind = kind.SALE
+            postings.append(
+                Posting(
+                    context.tid,
+                    context.mid,
+                    context.batch,
+                    one.stan,
+                    kind,
+                    card.group,
+                    one.amount,
+                    context.currency,
+                    card.digest,
+                    Source.ONLINE,
+                    OPENED,
+                )
+            )
+    return postings
