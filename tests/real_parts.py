@@ -93,6 +93,11 @@ class RealParts:
     def wait_for_terminal(self, process: subprocess.Popen[str]) -> None:
         self._line(process, "terminal")
 
+    def comes_up(self, process: subprocess.Popen[str]) -> bool:
+        """Whether a terminal that may end itself at its start gets as far as to answer."""
+        assert process.stdout is not None
+        return any(line.startswith("terminal ") for line in iter(process.stdout.readline, ""))
+
     def write_order(
         self, counter: int = 1, serial: str = SERIAL, valid_s: int = 3600, age_s: int = 0
     ) -> Order:

@@ -152,6 +152,7 @@ class Job:
             seal = open_document(data, Seal)
             if seal.body.order_digest != self.order.digest or seal.body.serial != self.order.body.serial:
                 raise DocumentError("seal", "is not under this order")
+            _check_ranges(seal.body)
             self._journal.reserve(seal.body.item_count * ITEM_BYTES_MAX // 4 + _RESERVE_FOR_DOCUMENTS_BYTES)
             self._journal.append([Row("seal", 0, data)])
 
@@ -194,3 +195,11 @@ class Job:
         """A document or a mark of which there is one: ``released``, ``erasing``, ``evidence`` ..."""
         if self._journal.find(kind, 0) is None:
             self._journal.append([Row(kind, 0, data)])
+
+
+def _check_ranges(seal: Seal) -> None:
+    """The contexts share out the items 1 to ``item_count`` between them, in their order, and leave none over."""
+    ends = [0, *(context.item_last for context in seal.contexts)]
+    starts = [context.item_first for context in seal.contexts]
+    if starts != [end + 1 for end in ends[:-1]] or ends != sorted(ends) or ends[-1] != seal.item_count:
+        raise DocumentError("seal", "its contexts do not share out its items")

@@ -137,7 +137,7 @@ def next_step(job: Job) -> Step:
 def _settled(job: Job) -> bool:
     seal = job.seal
     assert seal is not None
-    return all(context.index in job.settled for context in seal.body.contexts if context.item_first)
+    return all(context.index in job.settled for context in seal.body.contexts if context.has_items)
 
 
 _DONE: Final[tuple[tuple[Step, Callable[[Job], bool]], ...]] = (
@@ -205,7 +205,7 @@ def _nobody_there(cause: LinkOver | ChannelOver | Unplugged, job: Job) -> bool:
 
 def _settle(job: Job, stations: Stations, tell: Tell) -> None:
     assert job.seal is not None
-    contexts = [context for context in job.seal.body.contexts if context.item_first]
+    contexts = [context for context in job.seal.body.contexts if context.has_items]
     for context in contexts:
         if context.index in job.settled:
             continue

@@ -1,0 +1,117 @@
+"""SIGKILL of real processes at exact points of each phase: the same command again finishes, nothing lost or doubled."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oracle import Booked, Rules, books_after, differences
+from posdecom_simulator.acquirer.ledger import Ledger, SqliteStore
+from posdecom_simulator.population import populate
+from posdecom_simulator.site import SiteTerminal
+from posdecom_simulator.terminal.device import Context
+from real_parts import LIMIT_S, SERIAL, RealParts
+
+AGENT_KILLS = [
+    ("begin", 1, "before"), ("begin", 1, "before"), ("begin", 1, "after"),
+    ("flush", 1, "before"), ("flush", 1, "after"), ("flush", 2, "after"),
+    ("settle", 1, "before"), ("settle", 9, "after"), ("settle", 12, "before"),
+    ("agree", 1, "before"), ("agree", 1, "before"), ("agree", 1, "after"),
+    ("erase", 1, "before"), ("erase", 1, "after"), ("erase", 1, "before"), ("erase", 1, "after"),
+    ("certify", 1, "before"), ("certify", 1, "before"), ("certify", 1, "after"),
+    ("close", 1, "before"), ("close", 1, "before"), ("close", 1, "after"),
+]  # fmt: skip
+"""One job is killed at all of them, one run after the other: each run gets a little further."""
+
+TERMINAL_KILLS = [
+    ("memory", "NEW", 2, "after"), ("memory", "NEW", 9, "before"), ("memory", "NEW", 12, "before"),
+    ("memory", "ACTIVE", 1, "before"), ("memory", "ACTIVE", 3, "after"), ("memory", "ACTIVE", 5, "before"),
+    ("line", "FROZEN", 2, "after"), ("line", "FROZEN", 4, "before"), ("line", "FROZEN", 6, "after"),
+    ("memory", "FROZEN", 2, "before"), ("memory", "FROZEN", 3, "before"), ("memory", "FROZEN", 3, "after"),
+    ("memory", "SETTLED", 2, "before"), ("memory", "SETTLED", 2, "after"), ("memory", "SETTLED", 3, "after"),
+    ("memory", "ERASING", 2, "after"), ("memory", "ERASING", 8, "before"), ("memory", "ERASING", 12, "after"),
+    ("memory", "ERASED", 2, "before"), ("memory", "ERASED", 2, "after"), ("memory", "ERASED", 3, "after"),
+]  # fmt: skip
+"""One terminal's life is cut at all of them: while it is loaded, frozen, read, released, told to erase, and erases."""
+
+HISTOGRAM: Counter[str] = Counter()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[RealParts]:
+    with RealParts(tmp_path, transactions=120) as real:
+        real.start_acquirer()
+        real.write_order()
+        yield real
+
+
+def test_an_agent_killed_in_every_phase_finishes_with_nothing_lost_or_doubled(parts: RealParts) -> None:
+    terminal = parts.start_terminal()
+    parts.wait_for_terminal(terminal)
+    for step, nth, when in AGENT_KILLS:
+        killed = parts.retire("journal", step, str(nth), when)
+        assert killed.returncode == -9, f"{step} {nth} {when}: {killed.stderr}"
+        HISTOGRAM[f"agent, {step}"] += 1
+    assert_finishes(parts)
+
+
+def test_a_terminal_killed_in_every_phase_finishes_with_nothing_lost_or_doubled(parts: RealParts) -> None:
+    for kind, state, nth, when in TERMINAL_KILLS:
+        killed = parts.start_terminal(kind, state, str(nth), when)
+        if parts.comes_up(killed):
+            parts.retire(reconnect_s=0)
+        assert killed.wait(LIMIT_S) == -9
+        HISTOGRAM[f"terminal, {kind} in {state}"] += 1
+    parts.wait_for_terminal(parts.start_terminal())
+    assert_finishes(parts)
+
+
+def assert_finishes(parts: RealParts) -> None:
+    """The same command once more completes the job, and the acquirer's books are the oracle's."""
+    done = parts.retire()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "complete"
+    assert lost_or_doubled(parts) == []
+
+
+RULES = Rules(cutoff="991231235959", refunds_after=False, voids_preauths=False)
+
+
+def lost_or_doubled(parts: RealParts) -> list[str]:
+    """What the oracle has to say about the books on the acquirer's disk."""
+    contexts = SiteTerminal.load(parts.site / "terminals" / SERIAL).settings.contexts
+    day = populate(parts.seed, parts.transactions, contexts, 0)
+    ledger = Ledger(SqliteStore(parts.folder / "acquirer" / "books.sqlite"))
+    problems: list[str] = []
+    for context in contexts:
+        found = [
+            Booked(one.stan, one.transaction_class.name, one.group.name, one.amount)
+            for one in ledger.postings(context.tid, context.batch)
+        ]
+        assert found
+        problems += differences(books_after(day, context.index, RULES), found, {one.stan for one in day})
+    return problems
+
+
+def test_the_oracle_sees_a_lost_and_a_doubled_transaction() -> None:
+    contexts = (Context(0, "acquirer-a", "123456789012345", "TERM0001", 156, 24, "cup"),)
+    day = populate(1, 30, contexts, 0)
+    books, stans = books_after(day, 0, RULES), {one.stan for one in day}
+    found = sorted(books.booked)
+    assert differences(books, found, stans) == []
+    assert differences(books, found[1:], stans) == [f"{found[0]} is missing"]
+    assert differences(books, [*found, found[0]], stans) == [f"{found[0]} counts twice"]
+
+
+def test_each_phase_was_killed_at_least_three_times() -> None:
+    """Runs last in this file; with -s it prints the histogram."""
+    if not HISTOGRAM:
+        pytest.skip("the tests that kill did not run")
+    print(
+        "\nkilled while:", *(f"  {count:2} x {phase}" for phase, count in sorted(HISTOGRAM.items())), sep="\n"
+    )
+    assert min(HISTOGRAM.values()) >= 3
