@@ -117,7 +117,7 @@ def _context_findings(context: ReceiptContext) -> Iterator[Finding]:
 
 
 def _amount(tally: Tally) -> str:
-    return f"{tally.count} of {tally.amount} minor units"
+    return f"{tally.count} transactions ({tally.amount} in minor units)"
 
 
 def _keys(chain: Chain) -> Iterator[Finding]:

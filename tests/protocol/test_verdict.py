@@ -66,7 +66,7 @@ def test_money_keys_and_closure_are_complete() -> None:
     assert verdict.closure is not None and verdict.closure.data == USUAL.closure
     assert texts(verdict, Weight.MISSING) == texts(verdict, Weight.EXCEPTION) == []
     assert texts(verdict, Weight.PROVED) == [
-        (Area.MONEY, "context 0, currency 156: 3 of 3500 minor units delivered and agreed"),
+        (Area.MONEY, "context 0, currency 156: 3 transactions (3500 in minor units) delivered and agreed"),
         (Area.KEYS, "2 key slots, each read back empty"),
         (Area.CLOSURE, "the acquirer saw this certificate and closed it"),
     ]
@@ -124,17 +124,17 @@ def _context(**changes: Any) -> Callable[[Receipt], Receipt]:
         (
             Script(receipt=_context(refused=ONE, refusals=(Refusal(2, "96"),))),
             TWO_HANDS,
-            "context 0, currency 156: 1 of 1000 minor units refused by the host",
+            "context 0, currency 156: 1 transactions (1000 in minor units) refused by the host",
         ),
         (
             Script(receipt=_context(undelivered=ONE)),
             TWO_HANDS,
-            "context 0, currency 156: 1 of 1000 minor units not delivered",
+            "context 0, currency 156: 1 transactions (1000 in minor units) not delivered",
         ),
         (
             Script(receipt=_context(withheld=ONE)),
             HANDS,
-            "context 0, currency 156: 1 of 1000 minor units withheld after the cut-off",
+            "context 0, currency 156: 1 transactions (1000 in minor units) withheld after the cut-off",
         ),
         (
             Script(receipt=lambda receipt: replace(receipt, basis=Basis.EXCEPTION)),
