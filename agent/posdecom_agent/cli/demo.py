@@ -6,6 +6,7 @@ them. It imports nothing of the simulator.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
@@ -84,7 +85,7 @@ def _fresh_folder(wanted: Path | None) -> Path:
     if wanted.exists() and any(wanted.iterdir()):
         raise click.BadParameter(f"{wanted} is not empty; a demo starts in a new folder", param_hint="--out")
     (wanted / "work").mkdir(mode=0o700, parents=True)
-    return wanted.absolute()
+    return wanted
 
 
 def _order_arguments(site: Path, out_file: Path) -> Iterator[str]:
@@ -103,7 +104,7 @@ def _order_arguments(site: Path, out_file: Path) -> Iterator[str]:
 def _run(output: Output, module: str, *arguments: object) -> int:
     """Show a command and run it as a process; its failure is the demo's."""
     words = [str(argument) for argument in arguments]
-    output.say(f"\n$ {_program(module)} {' '.join(words)}")
+    output.say(f"\n$ {_program(module)} {shlex.join(words)}")
     stdout = sys.stderr if output.as_json else None
     done = subprocess.run(
         [sys.executable, "-m", module, *words], stdout=stdout, stdin=subprocess.DEVNULL, check=False
@@ -117,7 +118,7 @@ def _run(output: Output, module: str, *arguments: object) -> int:
 def _server(output: Output, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Start a simulator and stop it at the end, whatever happens."""
     words = [str(argument) for argument in arguments]
-    output.say(f"\n$ posdecom-sim {' '.join(words)} &")
+    output.say(f"\n$ posdecom-sim {shlex.join(words)} &")
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "posdecom_simulator", *words],
         stdout=subprocess.PIPE,
