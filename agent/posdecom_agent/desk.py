@@ -54,10 +54,16 @@ class Desk:
         self._url = url.rstrip("/")
         self._exchange = exchange
 
+    def find_receipt(self, job: Job) -> Receipts | None:
+        """The receipts of the job's seal, if they are signed and the desk is reached."""
+        assert job.seal is not None
+        polled = self._poll(job.seal.digest)
+        return polled if isinstance(polled, Receipts) else None
+
     def ask_receipt(self, job: Job) -> DeskReply:
         """Poll for the receipts of the job's seal; post seal and items where the desk does not know them."""
         assert job.seal is not None
-        polled = self._ask("GET", f"/v1/seals/{job.seal.digest.hex()}", None, "")
+        polled = self._poll(job.seal.digest)
         if polled is not None:
             return polled
         body = b"".join(encode_custody(job.order.data, job.seal.data, job.items()))
@@ -68,6 +74,9 @@ class Desk:
         """Post the certificate; the desk answers the same one with the same closure."""
         posted = self._ask("POST", "/v1/certificates", job.certificate, DOCUMENT_MEDIA_TYPE)
         return posted or Unreachable("the desk does not know the call to post a certificate")
+
+    def _poll(self, seal_digest: bytes) -> DeskReply | None:
+        return self._ask("GET", f"/v1/seals/{seal_digest.hex()}", None, "")
 
     def _ask(self, method: str, path: str, body: bytes | None, media_type: str) -> DeskReply | None:
         """One call; None where the desk answers that it does not know what was asked for (404)."""

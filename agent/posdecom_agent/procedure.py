@@ -111,6 +111,9 @@ class Stations(Protocol):
 
     def visit(self, job: Job, goal: Goal) -> VisitEnd: ...
     def settle(self, job: Job, context: SealedContext) -> SettleEnd: ...
+    def find_receipt(self, job: Job) -> Receipts | None:
+        """What the desk has signed for the job's seal already; None also where it is not reached."""
+
     def ask_receipt(self, job: Job) -> DeskReply: ...
     def ask_closure(self, job: Job) -> DeskReply: ...
     def certify(self, job: Job) -> bytes:
@@ -160,6 +163,10 @@ def carry_out(job: Job, stations: Stations, tell: Tell) -> None:
         match step:
             case Step.FLUSH:
                 _visit(job, stations, Goal.FLUSH, tell)
+            case Step.SETTLE if (found := stations.find_receipt(job)) is not None:
+                # Settled before, and this journal does not know: an older copy, or another laptop's case. After the
+                # closure the host would refuse every message.
+                job.keep_receipts(found.receipts)
             case Step.SETTLE:
                 _settle(job, stations, tell)
             case Step.AGREE:

@@ -21,7 +21,7 @@ from .job import Job
 from .line import Clock, WallClock, drive
 from .port_access import LinkLost, PortMissing
 from .ports import Port, open_port
-from .procedure import DeskReply, SettleEnd
+from .procedure import DeskReply, Receipts, SettleEnd
 from .site import TechnicianSite
 from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 
@@ -71,6 +71,9 @@ class RealStations:
 
     def settle(self, job: Job, context: SealedContext) -> SettleEnd:
         return host.settle(job, context, self.address, self.clock, self.pause, self.watch)
+
+    def find_receipt(self, job: Job) -> Receipts | None:
+        return self.desk.find_receipt(job)
 
     def ask_receipt(self, job: Job) -> DeskReply:
         return self.desk.ask_receipt(job)

@@ -6,13 +6,16 @@ anybody says about it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import oracle
 from posdecom_agent.journal import Row
-from posdecom_protocol.documents import authenticate, open_document
+from posdecom_protocol.certificates import Anchors
+from posdecom_protocol.documents import Signed, authenticate, open_document
 from posdecom_protocol.documents.evidence import Evidence
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.seal import Seal
@@ -39,7 +42,7 @@ class Broken(AssertionError):
 
 
 def state_of(store: Store) -> LifecycleState:
-    return decode_life(_held(store, slots.STATE)).state
+    return _state(_held(store, slots.STATE))
 
 
 # --- the terminal's memory ------------------------------------------------------------------------------------
@@ -62,24 +65,22 @@ def nothing_is_deleted_before_the_intent(store: Store, scene: Scene) -> None:
         if name.startswith(slots.TRANSACTION_PREFIX):
             _require(store.get(name) == value, f"{name} was changed or deleted")
     if state is not LifecycleState.ACTIVE:
-        sealed = open_document(_held(store, slots.SEAL), Seal).body.item_count
+        sealed = _seal(_held(store, slots.SEAL)).body.item_count
         _require(len(list(store.names(slots.ITEM_PREFIX))) == sealed, "a sealed item is gone")
 
 
 def intent_stands_on_a_receipt(store: Store, scene: Scene) -> None:
     if state_of(store) in TRADING:
         return
-    receipt = open_document(_held(store, slots.RECEIPTS[0]), Receipt)
-    seal = open_document(_held(store, slots.SEAL), Seal)
-    authenticate(receipt, scene.site.terminal.acquirer_anchors, at=None)
-    _require(receipt.body.seal_digest == seal.digest, "the receipt is over another seal")
-    _require(receipt.body.challenge == seal.body.challenge, "the receipt answers another challenge")
+    _check_receipt(
+        _held(store, slots.RECEIPTS[0]), _held(store, slots.SEAL), scene.site.terminal.acquirer_anchors
+    )
 
 
 def evidence_means_empty_slots(store: Store) -> None:
     data = store.get(slots.EVIDENCE)
     if data is not None:
-        _require(open_document(data, Evidence).body.every_slot_is_empty, "the evidence names a full slot")
+        _require(_evidence(data).body.every_slot_is_empty, "the evidence names a full slot")
         _require(not _full_slots(store), f"evidence, and still there: {_full_slots(store)}")
 
 
@@ -131,7 +132,7 @@ def canary(day: Iterable[Transaction]) -> re.Pattern[bytes]:
         forms |= {text, bytes.fromhex(even), text.hex().encode("ascii")}
         if len(number) % 2:
             forms.add(bytes.fromhex(number[:-1]))
-    return re.compile(b"|".join(map(re.escape, sorted(forms))))
+    return re.compile(b"|".join(map(re.escape, sorted(forms))) or rb"(?!)")
 
 
 def no_card_number(pattern: re.Pattern[bytes], data: bytes, where: str) -> None:
@@ -148,6 +149,30 @@ def little_is_under_way(under_way_bytes: int) -> None:
 
 
 # --- private --------------------------------------------------------------------------------------------------
+
+
+# Reading is the expensive part of looking, and the same bytes are looked at hundreds of times.
+@lru_cache(maxsize=32)
+def _state(data: bytes) -> LifecycleState:
+    return decode_life(data).state
+
+
+@lru_cache(maxsize=32)
+def _seal(data: bytes) -> Signed[Seal]:
+    return open_document(data, Seal)
+
+
+@lru_cache(maxsize=32)
+def _evidence(data: bytes) -> Signed[Evidence]:
+    return open_document(data, Evidence)
+
+
+@lru_cache(maxsize=32)
+def _check_receipt(data: bytes, seal: bytes, anchors: Anchors) -> None:
+    receipt = open_document(data, Receipt)
+    authenticate(receipt, anchors, at=None)
+    _require(receipt.body.seal_digest == hashlib.sha256(seal).digest(), "the receipt is over another seal")
+    _require(receipt.body.challenge == _seal(seal).body.challenge, "the receipt answers another challenge")
 
 
 def _full_slots(store: Store) -> list[str]:

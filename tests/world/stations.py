@@ -13,7 +13,7 @@ from posdecom_agent.host import Connection, settle
 from posdecom_agent.job import Job
 from posdecom_agent.line import drive
 from posdecom_agent.port_access import LinkLost
-from posdecom_agent.procedure import DeskReply, SettleEnd
+from posdecom_agent.procedure import DeskReply, Receipts, SettleEnd
 from posdecom_agent.visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.iso8583 import IsoMessage, LengthPrefix, frame_message
@@ -192,6 +192,9 @@ class VirtualStations:
 
     def settle(self, job: Job, context: SealedContext) -> SettleEnd:
         return settle(job, context, VirtualHost(self.world), self.world, self.pause)
+
+    def find_receipt(self, job: Job) -> Receipts | None:
+        return Desk("desk:", self._exchange).find_receipt(job)
 
     def ask_receipt(self, job: Job) -> DeskReply:
         return Desk("desk:", self._exchange).ask_receipt(job)
