@@ -103,7 +103,7 @@ def differences(books: Books, found: Iterable[Booked], stans_of_day: Collection[
     problems += [f"{one} is missing" for one in books.booked - set(sold)]
     problems += [f"{one} should not be there" for one in set(sold) - books.booked]
     problems += [f"{one} is no refund" for one in ordered if one.kind != "REFUND"]
-    refunds = Counter((one.group, one.amount) for one in ordered)
+    refunds = Counter((one.group, one.amount) for one in ordered if one.kind == "REFUND")
     problems += [f"refund missing: {one}" for one in (books.refunds - refunds).elements()]
     problems += [f"refund too many: {one}" for one in (refunds - books.refunds).elements()]
     return sorted(problems)
