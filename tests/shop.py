@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from posdecom_agent.dialects import CUP, Dialect, Outcome
@@ -43,6 +44,7 @@ class Shop:
         return self.day[number - 1]
 
 
+@lru_cache(maxsize=64)
 def open_shop(
     seed: int = 1,
     count: int = 60,
@@ -62,12 +64,15 @@ def terminal_keys() -> TerminalDukpt:
 
 
 def open_acquirer(
-    shop: Shop, behaviour: Behaviour | None = None, store: Store | None = None
+    shop: Shop,
+    behaviour: Behaviour | None = None,
+    store: Store | None = None,
+    contexts: tuple[Context, ...] = CONTEXTS,
 ) -> tuple[Host, Ledger]:
     """The acquirer that has had the shop's online transactions; a store that is not empty has had them before."""
     hsm = Hsm(Secret(BDK), Secret(b"card digest key"))
     ledger = Ledger(store or MemoryStore())
-    ledger.seed_posted(read_history(write_history(CONTEXTS, shop.stored), hsm))
+    ledger.seed_posted(read_history(write_history(contexts, shop.stored), hsm))
     return Host(ledger, hsm, behaviour), ledger
 
 

@@ -7,6 +7,7 @@ that cancel out.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, Batch
 from posdecom_protocol.documents.receipt import Refusal
 from posdecom_protocol.documents.seal import Seal, SealedContext
 from posdecom_protocol.errors import MessageError, PosdecomError
-from posdecom_protocol.iso8583 import decode
+from posdecom_protocol.iso8583 import ENVELOPE_BYTES, decode
 from posdecom_protocol.money import CardGroup, GroupTotals, Tally, TransactionClass
 from posdecom_protocol.records import Item, ItemKind, chain_head, decode_item
 from posdecom_protocol.release import Findings
@@ -94,7 +95,8 @@ def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm) -> _Message
     if not hsm.mac_is_good(ksn, item.message):
         raise Disagreement(f"item {sequence} has a MAC that is not this terminal's")
     exchange = ledger.exchange(place, ksn)
-    arrived = exchange is not None and exchange.ksn == ksn
+    digest = hashlib.sha256(item.message[ENVELOPE_BYTES:]).digest()
+    arrived = exchange is not None and (exchange.ksn, exchange.digest) == (ksn, digest)
     return _Message(sequence, item, exchange.code if exchange is not None and arrived else None)
 
 
@@ -107,7 +109,7 @@ def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None
         if summary is None:
             raise Disagreement(f"context {context.index} uploads something that is no transaction")
         totals[summary.group] = totals[summary.group].plus(summary.transaction_class, summary.amount)
-    if tuple(totals[one.group] for one in context.totals) != context.totals:
+    if _by_group(context) != totals:
         raise Disagreement(f"context {context.index}: the seal's totals are not those of its transactions")
 
 
@@ -155,7 +157,7 @@ def _withheld(context: SealedContext, messages: Sequence[_Message]) -> Tally:
 
 def _check_books(context: SealedContext, messages: Sequence[_Message], ledger: Ledger) -> None:
     """The books' totals are the seal's, less exactly what the host refused."""
-    expected = {one.group: one for one in context.totals}
+    expected = _by_group(context)
     for one in messages:
         summary = one.item.summary
         if one.item.kind in _MONEY and summary is not None and not one.was_taken:
@@ -165,6 +167,14 @@ def _check_books(context: SealedContext, messages: Sequence[_Message], ledger: L
     books = {one.group: one for one in ledger.totals(context.tid, context.batch)}
     if any(books[group] != totals for group, totals in expected.items()):
         raise Disagreement(f"context {context.index}: the acquirer's books do not agree with the seal")
+
+
+def _by_group(context: SealedContext) -> dict[CardGroup, GroupTotals]:
+    """What the seal says of each card group; one that it leaves out has nothing in it."""
+    sealed = {one.group: one for one in context.totals}
+    if len(sealed) != len(context.totals):
+        raise Disagreement(f"context {context.index}: the seal has two totals for one card group")
+    return {group: sealed.get(group, GroupTotals(group)) for group in CardGroup}
 
 
 def _less(totals: GroupTotals, transaction_class: TransactionClass, amount: int) -> GroupTotals:

@@ -115,6 +115,10 @@ class Ledger:
 
     # --- out
 
+    def rows(self) -> Iterable[tuple[str, bytes]]:
+        """Everything in the order in which it was written, as the store keeps it."""
+        return self._store.rows()
+
     def exchange(self, place: Place, ksn: bytes) -> Exchange | None:
         """The message that had this place or this KSN before."""
         return self._exchanges.get(place) or self._exchange_of_ksn.get(ksn)
