@@ -51,10 +51,10 @@ def state_of(store: Store) -> LifecycleState:
 def keys_stay_until_the_intent_is_durable(store: Store, scene: Scene) -> None:
     if state_of(store) not in TRADING:
         return
-    for slot in (*slots.ERASE_ORDER, *slots.IDENTITY):
+    for name in (*_secrets(scene), *(slot.key for slot in slots.IDENTITY)):
         # the DUKPT registers move on with every message that is prepared
-        same = store.get(slot.key) == scene.memory[slot.key] or slot is slots.DUKPT
-        _require(same and store.get(slot.key) is not None, f"{slot.name} changed before the intent")
+        same = store.get(name) == scene.memory[name] or name == slots.DUKPT.key
+        _require(same and store.get(name) is not None, f"{name} changed before the intent")
 
 
 def nothing_is_deleted_before_the_intent(store: Store, scene: Scene) -> None:
@@ -77,19 +77,30 @@ def intent_stands_on_a_receipt(store: Store, scene: Scene) -> None:
     )
 
 
-def evidence_means_empty_slots(store: Store) -> None:
+def evidence_means_empty_slots(store: Store, scene: Scene) -> None:
     data = store.get(slots.EVIDENCE)
     if data is not None:
+        full = _full_slots(store, scene)
         _require(_evidence(data).body.every_slot_is_empty, "the evidence names a full slot")
-        _require(not _full_slots(store), f"evidence, and still there: {_full_slots(store)}")
+        _require(not full, f"evidence, and still there: {full}")
 
 
-def keys_are_gone_after_a_boot_with_intent(store: Store, boots: int, boots_at_intent: int | None) -> None:
+def keys_are_gone_after_a_boot_with_intent(
+    store: Store, scene: Scene, boots: int, boots_at_intent: int | None
+) -> None:
     """Called before each byte that goes out."""
     if boots_at_intent is not None and boots > boots_at_intent:
-        _require(
-            not _full_slots(store), f"speaks after a boot with an intent, and holds {_full_slots(store)}"
-        )
+        full = _full_slots(store, scene)
+        _require(not full, f"speaks after a boot with an intent, and holds {full}")
+
+
+def no_secret_is_left(store: Store, scene: Scene) -> None:
+    """At the end: no key's bytes anywhere in the memory; in redeploy and repair the identity stays."""
+    names = set(_secrets(scene)) | ({slot.key for slot in slots.IDENTITY} if scene.retires else set())
+    for place in store.names():
+        value = _held(store, place)
+        left = [name for name in names if scene.memory[name] in value]
+        _require(not left, f"{left} still in the memory, at {place}")
 
 
 # --- the acquirer's books -------------------------------------------------------------------------------------
@@ -175,8 +186,14 @@ def _check_receipt(data: bytes, seal: bytes, anchors: Anchors) -> None:
     _require(receipt.body.challenge == _seal(seal).body.challenge, "the receipt answers another challenge")
 
 
-def _full_slots(store: Store) -> list[str]:
-    return [slot.name for slot in slots.ERASE_ORDER if store.get(slot.key) is not None]
+def _secrets(scene: Scene) -> list[str]:
+    """Places of every key but the identity's, as they were found: not as the product's own list says."""
+    identity = {slot.key for slot in slots.IDENTITY}
+    return [name for name in scene.memory if name.startswith("slot/") and name not in identity]
+
+
+def _full_slots(store: Store, scene: Scene) -> list[str]:
+    return [name for name in _secrets(scene) if store.get(name) is not None]
 
 
 def _booked(one: Posting) -> oracle.Booked:

@@ -24,7 +24,6 @@ from posdecom_agent.procedure import carry_out
 from posdecom_agent.storage import StorageError
 from posdecom_agent.trouble import Trouble, trouble_from
 from posdecom_protocol.documents.certificate import State
-from posdecom_protocol.documents.order import Mode
 from posdecom_protocol.iso8583 import decode
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.verdict import judge
@@ -132,7 +131,7 @@ class World:
             self.fate,
             NOW,
             line_rate_bytes_per_s=chance.choice((None, RATE_BYTES_PER_S)),
-            before_change=self._look_at_memory,
+            before_change=self.look_at_memory,
             before_bytes=self._before_bytes,
         )
         wires = [
@@ -189,6 +188,16 @@ class World:
     def books_are_complete(self) -> None:
         invariants.books_are_complete(self.ledger, self.scene, frozenset(self.moody.refused))
 
+    def look_at_memory(self) -> None:
+        store, here = self.terminal.store, self.scene
+        invariants.keys_stay_until_the_intent_is_durable(store, here)
+        invariants.nothing_is_deleted_before_the_intent(store, here)
+        invariants.intent_stands_on_a_receipt(store, here)
+        invariants.evidence_means_empty_slots(store, here)
+        if self._boots_at_intent is None and invariants.state_of(store) not in invariants.TRADING:
+            self._boots_at_intent = self.terminal.boots
+            self.books_are_complete()
+
     # --- private
 
     def _open_acquirer(self, here: Scene) -> None:
@@ -204,20 +213,10 @@ class World:
             self.ledger, safe, MemoryShelf(), signers, acquirer.anchors, acquirer.settings.terminals
         )
 
-    def _look_at_memory(self) -> None:
-        store, here = self.terminal.store, self.scene
-        invariants.keys_stay_until_the_intent_is_durable(store, here)
-        invariants.nothing_is_deleted_before_the_intent(store, here)
-        invariants.intent_stands_on_a_receipt(store, here)
-        invariants.evidence_means_empty_slots(store)
-        if self._boots_at_intent is None and invariants.state_of(store) not in invariants.TRADING:
-            self._boots_at_intent = self.terminal.boots
-            self.books_are_complete()
-
     def _before_bytes(self) -> None:
-        self._look_at_memory()
+        self.look_at_memory()
         invariants.keys_are_gone_after_a_boot_with_intent(
-            self.terminal.store, self.terminal.boots, self._boots_at_intent
+            self.terminal.store, self.scene, self.terminal.boots, self._boots_at_intent
         )
 
     def _arrived(self, data: bytes, to_left: bool) -> None:
@@ -298,9 +297,10 @@ def _attempt(world: World, job: Job) -> str:
 
 def _judge_end(world: World, job: Job) -> State:
     """The money, the keys and the paper, each at its place."""
-    world._look_at_memory()
+    world.look_at_memory()
+    invariants.no_secret_is_left(world.terminal.store, world.scene)
     world.books_are_complete()
-    wanted = LifecycleState.RETIRED if world.scene.mode is Mode.RETIRE else LifecycleState.BLANK
+    wanted = LifecycleState.RETIRED if world.scene.retires else LifecycleState.BLANK
     _require(invariants.state_of(world.terminal.store) is wanted, f"the terminal is not {wanted.name}")
     _require(job.certificate is not None and job.closure is not None, "no certificate or no closure")
     assert job.certificate is not None and job.closure is not None

@@ -64,7 +64,8 @@ class Scene:
     site: Site
     day: tuple[Transaction, ...]
     order: bytes
-    mode: Mode
+    retires: bool
+    """Else the identity stays, for a terminal that is used again."""
     rules: oracle.Rules
     memory: Mapping[str, bytes]
     """The terminal's, as the technician finds it."""
@@ -105,7 +106,7 @@ def scene(seed: int, records: int) -> Scene:
         site=here,
         day=day,
         order=issue(order, here.acquirer.order.signing_key()),
-        mode=order.mode,
+        retires=order.mode is Mode.RETIRE,
         rules=oracle.Rules(
             cutoff=datetime.fromtimestamp(order.cutoff_at, UTC).strftime("%y%m%d%H%M%S"),
             refunds_after=order.after_cutoff is AfterCutoff.REFUND,

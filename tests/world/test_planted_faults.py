@@ -1,0 +1,145 @@
+"""That the world notices: one fault at a time is planted into the product, and the runs that should fail, do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from posdecom_agent.job import Job
+from posdecom_protocol import frames
+from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.release import all_delivered
+from posdecom_simulator.acquirer import desk, host
+from posdecom_simulator.acquirer.audit import Audit
+from posdecom_simulator.acquirer.ledger import Ledger
+from posdecom_simulator.terminal import erase, freeze, slots
+from posdecom_simulator.terminal.device import Life, encode_life
+from posdecom_simulator.terminal.store import Store
+from posdecom_simulator.world.faults import Fault, FaultPlan
+from posdecom_simulator.world.line import Noise
+
+from . import scene
+from .invariants import Broken
+from .run import Unfinished, run
+from .test_world import REFERENCE_RECORDS, REFERENCE_SEED, only
+
+Patch = pytest.MonkeyPatch
+Plans = Iterable[FaultPlan]
+
+CLEAN = (FaultPlan(),)
+NOISY = (FaultPlan(Noise(flip=1e-3)),)
+EVERY_ANSWER_LOST = tuple(only(Fault.ANSWER_LOST, place) for place in range(1, 12))
+
+
+def forgets_that_it_booked(patch: Patch) -> None:
+    """The host is not idempotent."""
+    patch.setattr(Ledger, "exchange", lambda *_: None)
+    patch.setattr(Ledger, "posting", lambda *_: None)
+
+
+def does_not_finish_the_erase(patch: Patch) -> None:
+    patch.setattr(erase, "finish", lambda store: False)
+
+
+def says_erased_before_it_erased(patch: Patch) -> None:
+    def intend(store: Store, life: Life, *_: Any) -> Life:
+        store.put({slots.STATE: encode_life(replace(life, state=LifecycleState.RETIRED))})
+        return life
+
+    patch.setattr(erase, "intend", intend)
+
+
+def erases_before_the_intent(patch: Patch) -> None:
+    intend = erase.intend
+
+    def erased_first(store: Store, *rest: Any) -> Life:
+        store.erase([slots.ERASE_ORDER[0].key])
+        return intend(store, *rest)
+
+    patch.setattr(erase, "intend", erased_first)
+
+
+def leaves_a_key_behind(patch: Patch) -> None:
+    patch.setattr(slots, "ERASE_ORDER", slots.ERASE_ORDER[1:])
+
+
+def deletes_what_it_sold_at_the_freeze(patch: Patch) -> None:
+    frozen = freeze.freeze
+
+    def freeze_and_forget(store: Store, *rest: Any) -> bytes:
+        store.erase([next(store.names(slots.TRANSACTION_PREFIX))])
+        return frozen(store, *rest)
+
+    patch.setattr(freeze, "freeze", freeze_and_forget)
+
+
+def skips_a_context(patch: Patch) -> None:
+    """The agent takes what it has not delivered for delivered."""
+    patch.setattr(Job, "settled", frozenset({0, 1}))
+
+
+def signs_without_looking(patch: Patch) -> None:
+    """The desk believes an agent that has delivered nothing."""
+
+    def audit(seal: Seal, *_: Any) -> Audit:
+        return Audit((), {one.index: all_delivered(one) for one in seal.contexts})
+
+    patch.setattr(desk, "audit", audit)
+    skips_a_context(patch)
+
+
+def takes_damaged_frames(patch: Patch) -> None:
+    patch.setattr(frames, "_check", lambda *_: 0)
+
+
+def books_twice(patch: Patch) -> None:
+    commit = Ledger.commit
+    patch.setattr(Ledger, "commit", lambda self, rows: commit(self, [*rows, *rows]))
+
+
+def reverses_nothing(patch: Patch) -> None:
+    patch.setattr(host, "_HANDLERS", {**host._HANDLERS, ("0400", 0): lambda *_: host._Verdict("00")})
+
+
+def keeps_a_card_number(patch: Patch) -> None:
+    keep = Job.keep_outcome
+
+    def with_card(self: Job, sequence: int, outcome: Any, _: bytes) -> None:
+        card = scene.scene(REFERENCE_SEED, REFERENCE_RECORDS).day[0].card_number
+        keep(self, sequence, outcome, card.encode("ascii").ljust(32))
+
+    patch.setattr(Job, "keep_outcome", with_card)
+
+
+PLANTED: dict[Callable[[Patch], None], Plans] = {
+    forgets_that_it_booked: EVERY_ANSWER_LOST,
+    does_not_finish_the_erase: CLEAN,
+    says_erased_before_it_erased: CLEAN,
+    erases_before_the_intent: CLEAN,
+    leaves_a_key_behind: CLEAN,
+    signs_without_looking: CLEAN,
+    takes_damaged_frames: NOISY,
+    deletes_what_it_sold_at_the_freeze: CLEAN,
+    skips_a_context: CLEAN,
+    books_twice: CLEAN,
+    reverses_nothing: CLEAN,
+    keeps_a_card_number: CLEAN,
+}
+
+
+def failures(plans: Plans) -> Iterator[Broken | Unfinished]:
+    for plan in plans:
+        try:
+            run(REFERENCE_SEED, REFERENCE_RECORDS, plan=plan)
+        except (Broken, Unfinished) as error:
+            yield error
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_planted_fault_is_noticed(plant: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    plant(monkeypatch)
+    assert next(failures(PLANTED[plant]), None) is not None
