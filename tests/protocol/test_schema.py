@@ -223,7 +223,7 @@ def _strategy(kind: Kind[Any]) -> st.SearchStrategy[Any]:
             least = high if low is None else low
             return st.binary(min_size=least, max_size=max(least, min(high, 40)))
         case Choice() as choice:
-            return st.sampled_from(tuple(choice.of))
+            return st.sampled_from([*choice.of.__members__.values()])
         case _:
             raise AssertionError(f"no strategy for {kind!r}")
 
