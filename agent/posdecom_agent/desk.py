@@ -1,4 +1,4 @@
-"""The release desk over HTTP: three calls, each repeatable. docs/desk.openapi.yaml is the contract.
+"""The release desk over HTTP: three calls, each repeatable. docs/desk.openapi.json is the contract.
 
 `_ask` makes one call and turns whatever comes back into a `DeskReply`; only `over_http` knows sockets. The desk's name
 is not authenticated by this module where the URL is plain http: what it answers is signed, and judged by whoever uses

@@ -51,9 +51,9 @@ class Refusal(IntEnum):
     ORDER_NOT_VALID_NOW = 12
     """Outside its validity by the terminal's clock, where that clock is plausible."""
     ORDER_ACCOUNTS = 13
-    """It does not name exactly the accounts that this terminal holds."""
+    """It does not name every account that this terminal holds."""
     CLOCK_IMPLAUSIBLE = 14
-    """The agent's time is before the last record of the terminal."""
+    """The terminal's clock is before its last record."""
     NOT_FOUND = 15
     BUSY = 16
     """A sale is in progress; ask again."""
