@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -52,11 +52,15 @@ def open_shop(
     contexts: tuple[Context, ...] = CONTEXTS,
 ) -> Shop:
     """A day sold, stored and frozen."""
+    return freeze_day(populate(seed, count, contexts, START_S), rules, contexts)
+
+
+def freeze_day(day: Sequence[Transaction], rules: Rules, contexts: tuple[Context, ...] = CONTEXTS) -> Shop:
+    """Any day, stored and frozen."""
     keys = terminal_keys()
-    day = populate(seed, count, contexts, START_S)
     stored = tuple(store_transaction(one, keys) for one in day)
     stans = StanCounter(day[-1].stan if day else 0)
-    return Shop(day, stored, prepare(contexts, stored, keys, stans, rules))
+    return Shop(tuple(day), stored, prepare(contexts, stored, keys, stans, rules))
 
 
 def terminal_keys() -> TerminalDukpt:

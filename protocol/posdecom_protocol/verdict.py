@@ -100,6 +100,8 @@ def _money(chain: Chain) -> Iterator[Finding]:
         yield Finding(Area.MONEY, Weight.EXCEPTION, "released by exception, with two acquirer signatures")
     for context in receipt.contexts:
         yield from _context_findings(context)
+    if receipt.remark:
+        yield Finding(Area.MONEY, Weight.NOTE, f"the acquirer remarks: {receipt.remark}")
     if not receipt.contexts:
         yield Finding(Area.MONEY, Weight.PROVED, "the terminal held no transaction")
 

@@ -111,7 +111,7 @@ def test_a_dead_host_leaves_a_job_that_waits_with_everything_in_custody() -> Non
 
 
 def test_a_second_signature_that_does_not_come_leaves_a_job_that_waits() -> None:
-    case = open_case(behaviour=RefusesAdvices())
+    case = open_case(count=12, behaviour=RefusesAdvices())
     case.approver = False
     job, stations = begin_job(case), CaseStations(case)
     with pytest.raises(Trouble) as caught:

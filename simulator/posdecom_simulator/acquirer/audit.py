@@ -8,6 +8,7 @@ that cancel out.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,10 +18,11 @@ from posdecom_protocol.documents.receipt import Refusal
 from posdecom_protocol.documents.seal import Seal, SealedContext
 from posdecom_protocol.errors import MessageError, PosdecomError
 from posdecom_protocol.iso8583 import ENVELOPE_BYTES, decode
-from posdecom_protocol.money import CardGroup, GroupTotals, Tally, TransactionClass
+from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, TransactionClass
 from posdecom_protocol.records import Item, ItemKind, chain_head, decode_item
 from posdecom_protocol.release import Findings
 
+from .books import Source
 from .hsm import Hsm
 from .ledger import Ledger, Place
 
@@ -50,6 +52,8 @@ class Audit:
 
     missing: tuple[int, ...]
     findings: dict[int, Findings]
+    held: dict[int, Tally]
+    """By currency: sold online after the cut-off by the host's own time, and not given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,14 @@ class _Message:
         return self.code in (CODE_APPROVED, CODE_DUPLICATE)
 
 
-def audit(seal: Seal, items: Sequence[bytes], ledger: Ledger, hsm: Hsm) -> Audit:
-    """Count again. `Disagreement` where no delivery could mend it."""
+def audit(seal: Seal, items: Sequence[bytes], ledger: Ledger, hsm: Hsm, cutoff_at: int) -> Audit:
+    """Count again. `Disagreement` where no delivery could mend it. ``cutoff_at``: the order's, seconds since 1970."""
     if len(items) != seal.item_count or chain_head(items) != seal.head:
         raise Disagreement("the items do not add up to the seal's chain head")
     messages = [_looked_up(sequence, data, ledger, hsm) for sequence, data in enumerate(items, 1)]
     missing: list[int] = []
     findings: dict[int, Findings] = {}
+    held: dict[int, Tally] = {}
     for context in seal.contexts:
         if not context.is_empty:
             own = messages[context.item_first - 1 : context.item_last]
@@ -81,7 +86,10 @@ def audit(seal: Seal, items: Sequence[bytes], ledger: Ledger, hsm: Hsm) -> Audit
             findings[context.index] = _findings(context, own)
             if not missing:
                 _check_books(context, own, ledger)
-    return Audit(tuple(missing), findings)
+            held[context.currency] = held.get(context.currency, Tally()) + _held(context, ledger, cutoff_at)
+    return Audit(
+        tuple(missing), findings, {currency: tally for currency, tally in held.items() if tally.count}
+    )
 
 
 def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm) -> _Message:
@@ -167,6 +175,21 @@ def _check_books(context: SealedContext, messages: Sequence[_Message], ledger: L
     books = {one.group: one for one in ledger.totals(context.tid, context.batch)}
     if any(books[group] != totals for group, totals in expected.items()):
         raise Disagreement(f"context {context.index}: the acquirer's books do not agree with the seal")
+
+
+def _held(context: SealedContext, ledger: Ledger, cutoff_at: int) -> Tally:
+    """By the host's clock, whatever the terminal's said: a wrong one prepares too few refunds, and this shows it."""
+    postings = ledger.postings(context.tid, context.batch)
+    late = [one for one in postings if one.at >= cutoff_at]
+    given_back = Counter((one.card, one.amount) for one in late if SIDE[one.transaction_class] is Side.CREDIT)
+    held = Tally()
+    for one in late:
+        if one.source is Source.ONLINE and SIDE[one.transaction_class] is Side.DEBIT:
+            if given_back[one.card, one.amount]:
+                given_back[one.card, one.amount] -= 1
+            else:
+                held = held.plus(one.amount)
+    return held
 
 
 def _by_group(context: SealedContext) -> dict[CardGroup, GroupTotals]:

@@ -7,6 +7,7 @@ the same bytes for ever.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,6 +20,7 @@ from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError, MessageError
+from posdecom_protocol.money import Tally
 from posdecom_protocol.release import Terms, receipt_over
 from posdecom_protocol.verdict import judge
 
@@ -27,6 +29,9 @@ from .audit import Audit, Disagreement, audit
 from .books import Denial
 from .hsm import Hsm
 from .ledger import Ledger
+
+REMARK_CHARACTERS_MAX: Final = 400
+"""Of a receipt; some ten currencies fit."""
 
 OK: Final = 200
 WAITING: Final = 202
@@ -101,7 +106,7 @@ class Desk:
             signed = self._shelf.get(f"receipts-{seal.digest.hex()}")
             if signed is not None:
                 return Answer(OK, signed)
-            result = audit(seal.body, custody.items, self._ledger, self._hsm)
+            result = audit(seal.body, custody.items, self._ledger, self._hsm, order.body.cutoff_at)
         except (DocumentError, MessageError, SiteError, Disagreement) as error:
             return _problem(REFUSED, str(error))
         if result.missing:
@@ -148,7 +153,9 @@ class Desk:
             self._shelf.put(name, str(order.body.counter).encode("ascii"))
 
     def _sign_receipts(self, order: Signed[Order], seal: Signed[Seal], result: Audit, now: float) -> Answer:
-        terms = Terms(f"R-{seal.digest.hex()[:16]}", self._signers.issuer, int(now))
+        terms = Terms(
+            f"R-{seal.digest.hex()[:16]}", self._signers.issuer, int(now), remark=_remark(result.held)
+        )
         receipt = receipt_over(order, seal, result.findings, terms)
         keys = [self._signers.release]
         if receipt.needs_second_signature:
@@ -191,6 +198,16 @@ class Desk:
         if serial not in self._terminals:
             raise Disagreement("the books know no such terminal")
         return self._terminals[serial]
+
+
+def _remark(held: Mapping[int, Tally]) -> str:
+    """What was sold after the cut-off and is settled all the same, with its remedy."""
+    sums = "; ".join(
+        f"currency {currency:03d}: {tally.count} ({tally.amount} in minor units)"
+        for currency, tally in sorted(held.items())
+    )
+    text = f"sold online after the cut-off, settled, held for the acquirer to refund: {sums}"
+    return text[:REMARK_CHARACTERS_MAX] if held else ""
 
 
 def _problem(status: int, reason: str) -> Answer:

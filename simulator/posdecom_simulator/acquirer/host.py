@@ -70,7 +70,12 @@ _ECHOED: Final = (3, 4, 11, 41, 42, 49, 60)
 
 _CLASS_OF: Final = {message_type: kind for kind, message_type in MESSAGE_TYPE.items()}
 _ADVISED: Final = frozenset(
-    {TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT, TransactionClass.REFUND}
+    {
+        TransactionClass.OFFLINE_SALE,
+        TransactionClass.ADJUSTMENT,
+        TransactionClass.REFUND,
+        TransactionClass.VOID,
+    }
 )
 
 

@@ -15,7 +15,7 @@ from posdecom_protocol.documents.cancellation import Cancellation
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.seal import CLOCK_OFFSET_S_MAX, Seal, Tamper
 from posdecom_protocol.errors import LocalError
-from posdecom_protocol.money import TransactionClass
+from posdecom_protocol.money import SIDE, Side, TransactionClass
 from posdecom_protocol.records import ItemKind, chain_head, decode_item, encode_item
 from posdecom_protocol.secret import wipe
 
@@ -25,8 +25,6 @@ from .identity import attestation_key
 from .prepare import Prepared, Rules, StanCounter, prepare
 from .store import Store
 from .stored import StoredTransaction
-
-_UNSENT_CLASSES = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +77,8 @@ def count_records(store: Store, context: int) -> tuple[int, int]:
 
 
 def _is_unsent(one: StoredTransaction) -> bool:
-    offline = one.transaction_class in _UNSENT_CLASSES and not one.posted
-    return offline or one.transaction_class is TransactionClass.REVERSAL
+    unsent_money = SIDE[one.transaction_class] is not Side.NEITHER and not one.posted
+    return unsent_money or one.transaction_class is TransactionClass.REVERSAL
 
 
 def _prepare_messages(store: Store, device: Device, rules: Rules) -> Prepared:

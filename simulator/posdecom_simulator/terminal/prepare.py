@@ -151,8 +151,8 @@ def _sort(records: Sequence[StoredTransaction], rules: Rules, stans: StanCounter
     voided = {one.original for one in records if one.transaction_class in _VOIDS}
     completed = {one.original for one in records if one.transaction_class is TransactionClass.COMPLETION}
     after = {one.number for one in records if one.local_time >= rules.cutoff_local_time}
-    unsent = [one for one in records if one.transaction_class in _OFFLINE and not one.posted]
-    withheld = [one for one in unsent if one.number in after]
+    unsent = [one for one in records if _is_money(one) and not one.posted]
+    withheld = [one for one in unsent if one.number in after and one.transaction_class in _OFFLINE]
     preauths = [one for one in records if one.transaction_class is TransactionClass.PREAUTH]
     open_preauths = [one for one in preauths if one.number not in completed]
     refundable = [one for one in records if one.number in after and one.posted and _is_debit(one)]
@@ -165,7 +165,7 @@ def _sort(records: Sequence[StoredTransaction], rules: Rules, stans: StanCounter
         reversals=[one for one in records if one.transaction_class is TransactionClass.REVERSAL],
         open_preauths=open_preauths,
         voided_preauths=open_preauths if rules.preauths is Preauths.VOID else [],
-        advices=[one for one in unsent if one.number not in after],
+        advices=[one for one in unsent if one.number not in kept_back],
         refunds=refunds,
         counted=[one for one in records if one.number not in kept_back and _is_money(one)] + refunds,
         withheld=withheld,
@@ -208,7 +208,8 @@ class _Composer:
         return self._item(ItemKind.PREAUTH_VOID, "0400", fields, preauth)
 
     def _advice(self, records: dict[int, StoredTransaction], sale: StoredTransaction) -> Item:
-        fields = self._about(sale) | {3: _GIVE, 11: f"{sale.stan:06d}", 38: sale.auth_code}
+        direction = _GIVE if _is_debit(sale) else _GIVE_BACK
+        fields = self._about(sale) | {3: direction, 11: f"{sale.stan:06d}", 38: sale.auth_code}
         fields |= {12: sale.local_time[6:], 13: sale.local_time[2:6]}
         fields |= {60: self._reference(MESSAGE_TYPE[sale.transaction_class])}
         if sale.original is not None:
