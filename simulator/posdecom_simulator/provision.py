@@ -21,8 +21,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from posdecom_protocol.aes_dukpt import InitialKeyId, initial_key
 from posdecom_protocol.certificates import Role
 from posdecom_protocol.secret import Secret
+from posdecom_protocol.tdes_dukpt import InitialKsn
+from posdecom_protocol.tr31 import KeyBlock, wrap_key_block
 
 from .authority import NEVER, Authority, Entropy, Subject, Validity, key_pem, new_key
+from .forensics.record import Kind, Note, note_nothing, prefixed
 from .site import (
     ACQUIRER_ANCHORS_FILE,
     ANCHORS_FILE,
@@ -31,7 +34,6 @@ from .site import (
     BDK_BYTES,
     BDK_FILE,
     CHANNEL,
-    KEY_BYTES,
     KEYS_FILE,
     OEM_ID_BYTES,
     ORDER,
@@ -45,7 +47,9 @@ from .site import (
     TerminalKeys,
     TerminalSettings,
 )
+from .terminal import slots
 from .terminal.device import Context
+from .terminal.key_loading import block_header
 
 TERMINALS_MAX: Final = 999
 
@@ -102,13 +106,21 @@ class Site:
         return self.directory / TERMINALS / serial
 
 
-def provision(directory: Path, terminals: int = 1, seed: int | None = None, *, now: float) -> Site:
+def provision(
+    directory: Path,
+    terminals: int = 1,
+    seed: int | None = None,
+    *,
+    now: float,
+    note: Note = note_nothing,
+) -> Site:
     """Makes ``directory`` a new site with ``terminals`` terminals, "PD-000001" and up.
 
     Args:
         terminals: 1 to `TERMINALS_MAX`.
         seed: makes every byte reproducible; None takes the operating system's randomness.
         now: seconds since 1970, the time from which certificates are dated. The technician's lives 24 hours.
+        note: hears of every secret that is made for a terminal, as "SERIAL/SLOT".
 
     Raises:
         SiteError: when the folder holds something already, or cannot be written.
@@ -120,7 +132,7 @@ def provision(directory: Path, terminals: int = 1, seed: int | None = None, *, n
     try:
         if directory.exists() and any(directory.iterdir()):
             raise SiteError(f"{directory} is not empty")
-        _Provisioning(site, entropy, now).run()
+        _Provisioning(site, entropy, now, note).run()
     except OSError as error:
         raise SiteError(f"{directory} cannot be written: {error.strerror}") from error
     return site
@@ -146,8 +158,9 @@ def seeded(seed: int) -> Entropy:
 class _Provisioning:
     """One site while it is laid out."""
 
-    def __init__(self, site: Site, entropy: Entropy, now: float) -> None:
+    def __init__(self, site: Site, entropy: Entropy, now: float, note: Note) -> None:
         self._site = site
+        self._note = note
         self._entropy = entropy
         self._now = now
         since = now - BACKDATED_S
@@ -197,9 +210,12 @@ class _Provisioning:
     def _lay_out_terminal(self, number: int, serial: str) -> None:
         folder, subject = self._site.terminal(serial), Subject(f"Demo Terminal {serial}", serial)
         folder.mkdir(mode=0o700)
-        for name, role in {CHANNEL: Role.TERMINAL_CHANNEL, ATTESTATION: Role.TERMINAL}.items():
-            self._write_identity(folder, name, self._maker, subject, role, self._device_validity)
-        _write(folder / KEYS_FILE, self._keys(number).toml().encode())
+        note = prefixed(self._note, f"{serial}/")
+        identities = ((CHANNEL, Role.TERMINAL_CHANNEL), (ATTESTATION, Role.TERMINAL))
+        for slot, (name, role) in zip(slots.IDENTITY, identities, strict=True):
+            key = self._write_identity(folder, name, self._maker, subject, role, self._device_validity)
+            note(slot.name, Kind.INJECTED, [key.private_bytes_raw()])
+        _write(folder / KEYS_FILE, self._keys(number, note).toml().encode())
         _write(folder / SETTINGS_FILE, self._settings(number, serial).toml().encode())
         _write(folder / ACQUIRER_ANCHORS_FILE, self._acquirer.pem())
         _write(folder / TECHNICIAN_ANCHORS_FILE, self._technicians.pem())
@@ -216,10 +232,27 @@ class _Provisioning:
             contexts=_contexts(number),
         )
 
-    def _keys(self, number: int) -> TerminalKeys:
-        slots = {name: Secret(self._entropy(length)) for name, length in KEY_BYTES.items()}
+    def _keys(self, number: int, note: Note) -> TerminalKeys:
+        """Master keys and initial keys in the clear, everything else as key blocks."""
         initial_key_id = self._initial_key_id(number)
-        return TerminalKeys(initial_key_id, slots | {"DUKPT": initial_key(self._bdk, initial_key_id)})
+        # the TDES key set is there to be destroyed; no part of the demo trades under it
+        initial_ksn = InitialKsn(self._bdk_id + number.to_bytes(3, "big") + bytes(3))
+        keys = {slot.name: self._new_key(slot) for slot in slots.ERASE_ORDER}
+        keys[slots.DUKPT.name] = initial_key(self._bdk, initial_key_id)
+        blocks: dict[str, str] = {}
+        for slot in slots.ERASE_ORDER:
+            note(slot.name, Kind.INJECTED, [keys[slot.name].data])
+            if slot.protected_by is not None:
+                key_block = KeyBlock(block_header(slot), keys.pop(slot.name))
+                blocks[slot.name] = wrap_key_block(keys[slot.protected_by], key_block, self._entropy)
+        return TerminalKeys(initial_key_id, initial_ksn, keys, blocks)
+
+    def _new_key(self, slot: slots.Slot) -> Secret:
+        """Random, and of odd parity where it is for TDES."""
+        key = Secret(self._entropy(slot.key_bytes))
+        if slot.algorithm == "TDES-2KEY":
+            key.data[:] = bytes(byte ^ (byte.bit_count() + 1) % 2 for byte in key.data)
+        return key
 
     def _initial_key_id(self, number: int) -> InitialKeyId:
         """BDK id and derivation id, 4 bytes each (X9.24-3)."""
@@ -227,11 +260,12 @@ class _Provisioning:
 
     def _write_identity(
         self, folder: Path, name: str, authority: Authority, subject: Subject, role: Role, validity: Validity
-    ) -> None:
+    ) -> Ed25519PrivateKey:
         key = new_key(self._entropy)
         certificate = authority.issue(key.public_key(), subject, [role], validity)
         _write(folder / f"{name}.key", key_pem(key))
         _write(folder / f"{name}.pem", certificate.public_bytes(Encoding.PEM))
+        return key
 
 
 def _issue_technician(authority: Authority, folder: Path, entropy: Entropy, now: float) -> None:

@@ -15,11 +15,10 @@ from somewhere.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -29,20 +28,22 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from posdecom_protocol.aes_dukpt import INITIAL_KEY_ID_BYTES, InitialKeyId
 from posdecom_protocol.certificates import Anchors, load_anchors, load_chain
 from posdecom_protocol.cose import SigningKey
-from posdecom_protocol.errors import DocumentError, PosdecomError
+from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.limits import CONTEXTS_MAX
 from posdecom_protocol.secret import Secret
+from posdecom_protocol.tdes_dukpt import KSN_BYTES, InitialKsn
+from posdecom_protocol.tr31_header import HEADER_CHARS, KEY_BLOCK_CHARS_MAX
 
 from .terminal.device import Context
+from .terminal.slots import ERASE_ORDER
+from .toml_table import SiteError as SiteError
+from .toml_table import Table, read_file, toml_lines, unhex
 
 TPDU_BYTES: Final = 5
 OEM_ID_BYTES: Final = 16
 """A random one, RFC 9711 section 4.2.3.1."""
 UEID_BYTES: Final = 17
 """Type 1 (RAND) and 128 random bits, RFC 9711 section 4.2.1."""
-
-KEY_BYTES: Final = {"TPK": 16, "TAK": 16, "TDK": 16, "DUKPT": 16, "TMK": 16, "STORAGE": 32}
-"""The slots of a terminal's ``keys.toml``. DUKPT is the AES-DUKPT initial key, STORAGE the data-at-rest key."""
 
 BDK_BYTES: Final = 16
 
@@ -54,10 +55,6 @@ SETTINGS_FILE: Final = "settings.toml"
 ANCHORS_FILE: Final = "anchors.pem"
 ACQUIRER_ANCHORS_FILE: Final = "acquirer.pem"
 TECHNICIAN_ANCHORS_FILE: Final = "technicians.pem"
-
-
-class SiteError(PosdecomError):
-    """A site cannot be read or laid out; the message names the file and the entry, never a value of a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +72,8 @@ class Identity:
     def load(cls, directory: Path, name: str) -> Identity:
         key_path, chain_path = directory / f"{name}.key", directory / f"{name}.pem"
         try:
-            key = load_pem_private_key(_read(key_path), password=None)
-            chain = load_chain(_read(chain_path))
+            key = load_pem_private_key(read_file(key_path), password=None)
+            chain = load_chain(read_file(chain_path))
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise SiteError(f"{key_path} is no unencrypted PEM private key") from error
         except DocumentError as error:
@@ -121,11 +118,11 @@ class TerminalSettings:
             "oem_id": self.oem_id.hex(),
             "tpdu": self.tpdu.hex(),
         }
-        return _lines(values) + _context_tables("context", self.contexts)
+        return toml_lines(values) + _context_tables("context", self.contexts)
 
     @classmethod
     def load(cls, path: Path) -> TerminalSettings:
-        table = _Table.load(path)
+        table = Table.load(path)
         return cls(
             serial=table.text("serial", 1, 32),
             manufacturer=table.text("manufacturer", 1, 80),
@@ -140,23 +137,41 @@ class TerminalSettings:
 
 @dataclass(frozen=True, slots=True)
 class TerminalKeys:
-    """What a key injection room loads into a terminal."""
+    """What is loaded into a terminal: each slot of `slots.ERASE_ORDER` is in one of the two tables."""
 
     initial_key_id: InitialKeyId
-    slots: Mapping[str, Secret]
-    """By name, exactly those of `KEY_BYTES`."""
+    initial_ksn: InitialKsn
+    clear: Mapping[str, Secret]
+    """By slot: master keys and initial keys, which a key injection room loads."""
+    blocks: Mapping[str, str]
+    """By slot: key blocks under the master keys, for everything else."""
 
     def toml(self) -> str:
-        slots = {name: secret.data.hex() for name, secret in self.slots.items()}
-        return _lines({"initial_key_id": self.initial_key_id.hex()}) + "\n[slots]\n" + _lines(slots)
+        clear = {name: secret.data.hex() for name, secret in self.clear.items()}
+        key_sets = {"initial_key_id": self.initial_key_id.hex(), "initial_ksn": self.initial_ksn.hex()}
+        return (
+            toml_lines(key_sets)
+            + ("\n[clear]\n" + toml_lines(clear))
+            + ("\n[blocks]\n" + toml_lines(self.blocks))
+        )
 
     @classmethod
     def load(cls, path: Path) -> TerminalKeys:
-        table = _Table.load(path)
-        slots = table.table("slots")
-        initial_key_id = InitialKeyId(table.octets("initial_key_id", INITIAL_KEY_ID_BYTES))
+        table = Table.load(path)
+        clear, blocks = table.table("clear"), table.table("blocks")
         return cls(
-            initial_key_id, {name: Secret(slots.octets(name, length)) for name, length in KEY_BYTES.items()}
+            initial_key_id=InitialKeyId(table.octets("initial_key_id", INITIAL_KEY_ID_BYTES)),
+            initial_ksn=InitialKsn(table.octets("initial_ksn", KSN_BYTES)),
+            clear={
+                slot.name: Secret(clear.octets(slot.name, slot.key_bytes))
+                for slot in ERASE_ORDER
+                if slot.protected_by is None
+            },
+            blocks={
+                slot.name: blocks.text(slot.name, HEADER_CHARS, KEY_BLOCK_CHARS_MAX)
+                for slot in ERASE_ORDER
+                if slot.protected_by is not None
+            },
         )
 
 
@@ -206,15 +221,17 @@ class AcquirerSettings:
     terminals: tuple[BookedTerminal, ...]
 
     def toml(self) -> str:
-        text = _lines({"issuer": self.issuer, "tpdu": self.tpdu.hex()})
+        text = toml_lines({"issuer": self.issuer, "tpdu": self.tpdu.hex()})
         for one in self.terminals:
             values = {"serial": one.serial, "initial_key_id": one.initial_key_id.hex()}
-            text += "\n[[terminal]]\n" + _lines(values) + _context_tables("terminal.context", one.contexts)
+            text += (
+                "\n[[terminal]]\n" + toml_lines(values) + _context_tables("terminal.context", one.contexts)
+            )
         return text
 
     @classmethod
     def load(cls, path: Path) -> AcquirerSettings:
-        table = _Table.load(path)
+        table = Table.load(path)
         terminals = tuple(
             BookedTerminal(
                 serial=one.text("serial", 1, 32),
@@ -263,57 +280,7 @@ class AcquirerSite:
 # --- reading --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A TOML table that says in which file, and under which name, something is wrong."""
-
-    path: Path
-    values: Mapping[str, Any]
-
-    @classmethod
-    def load(cls, path: Path) -> _Table:
-        try:
-            return cls(path, tomllib.loads(_read(path).decode("utf-8")))
-        except ValueError:  # bad UTF-8 or bad TOML; both errors carry the text, and there may be keys in it
-            raise SiteError(f"{path} is no TOML") from None
-
-    def _get(self, name: str, kind: type) -> Any:
-        value = self.values.get(name)
-        if type(value) is not kind:  # not isinstance: True is no number
-            raise SiteError(f"{self.path}: {name} is missing or not of type {kind.__name__}")
-        return value
-
-    def text(self, name: str, low: int, high: int) -> str:
-        """``low`` to ``high`` printable characters."""
-        value: str = self._get(name, str)
-        if not low <= len(value) <= high or not value.isprintable():
-            raise SiteError(f"{self.path}: {name} is not {low} to {high} printable characters")
-        return value
-
-    def number(self, name: str, low: int, high: int) -> int:
-        value: int = self._get(name, int)
-        if not low <= value <= high:
-            raise SiteError(f"{self.path}: {name} is not {low} to {high}")
-        return value
-
-    def octets(self, name: str, length: int) -> bytes:
-        """``length`` bytes in hexadecimal."""
-        value = _unhex(self._get(name, str))
-        if value is None or len(value) != length:
-            raise SiteError(f"{self.path}: {name} is not {length} bytes in hexadecimal")
-        return value
-
-    def table(self, name: str) -> _Table:
-        return _Table(self.path, self._get(name, dict))
-
-    def tables(self, name: str) -> list[_Table]:
-        entries = self._get(name, list)
-        if not all(isinstance(entry, dict) for entry in entries):
-            raise SiteError(f"{self.path}: {name} is no array of tables")
-        return [_Table(self.path, entry) for entry in entries]
-
-
-def _contexts(table: _Table) -> tuple[Context, ...]:
+def _contexts(table: Table) -> tuple[Context, ...]:
     contexts = tuple(
         Context(
             index=one.number("index", 0, CONTEXTS_MAX - 1),
@@ -333,50 +300,25 @@ def _contexts(table: _Table) -> tuple[Context, ...]:
 
 def _anchors(path: Path) -> Anchors:
     try:
-        return load_anchors(_read(path))
+        return load_anchors(read_file(path))
     except DocumentError as error:
         raise SiteError(f"{path}: {error}") from error
 
 
 def _bdk(path: Path) -> Secret:
-    value = _unhex(_read(path).decode("ascii", "replace"))
+    value = unhex(read_file(path).decode("ascii", "replace"))
     if value is None or len(value) != BDK_BYTES:
         raise SiteError(f"{path} is not {BDK_BYTES} bytes in hexadecimal")
     return Secret(value)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SiteError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _unhex(text: str) -> bytes | None:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return None
-
-
-# --- writing TOML: strings and integers, which is all that a site needs ---------------------------
-
-
-def _lines(values: Mapping[str, str | int]) -> str:
-    return "".join(f"{name} = {_value(value)}\n" for name, value in values.items())
-
-
-def _value(value: str | int) -> str:
-    if isinstance(value, int):
-        return str(value)
-    assert value.isprintable() and not set(value) & {'"', "\\"}  # ours, so a basic string needs no escape
-    return f'"{value}"'
+# --- writing --------------------------------------------------------------------------------------
 
 
 def _context_tables(name: str, contexts: tuple[Context, ...]) -> str:
     return "".join(
         f"\n[[{name}]]\n"
-        + _lines(
+        + toml_lines(
             {
                 "index": one.index,
                 "acquirer": one.acquirer,

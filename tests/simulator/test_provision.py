@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,12 @@ from posdecom_protocol.aes_dukpt import HostDukpt, Ksn, TerminalDukpt
 from posdecom_protocol.certificates import Role, load_anchors, validate
 from posdecom_protocol.channel import Plain, Secured, TlsChannel, client_context, server_context
 from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.secret import BytesLike
+from posdecom_protocol.tr31 import unwrap_key_block
+from posdecom_simulator.forensics.record import Kind
 from posdecom_simulator.provision import TERMINALS_MAX, Site, provision, renew_technician
 from posdecom_simulator.site import AcquirerSite, Identity, SiteError, SiteTerminal
+from posdecom_simulator.terminal.slots import EVERY_SLOT
 
 NOW = 1_790_000_000.0
 DAY = 86_400.0
@@ -190,7 +195,7 @@ def test_the_acquirer_derives_the_keys_that_a_terminal_uses(site: Site) -> None:
     terminal = SiteTerminal.load(site.terminal("PD-000002"))
     acquirer = AcquirerSite.load(site.acquirer)
     booked = acquirer.terminal("PD-000002")
-    dukpt = TerminalDukpt.load(terminal.keys.slots["DUKPT"], terminal.keys.initial_key_id)
+    dukpt = TerminalDukpt.load(terminal.keys.clear["DUKPT"], terminal.keys.initial_key_id)
     ksn, keys = dukpt.next_message_keys()
     host = HostDukpt.from_bdk(acquirer.bdk, booked.initial_key_id)
     assert host.message_keys(Ksn.decode(ksn.encode())) == keys
@@ -198,10 +203,48 @@ def test_the_acquirer_derives_the_keys_that_a_terminal_uses(site: Site) -> None:
     assert acquirer.settings.tpdu == terminal.settings.tpdu
 
 
+def test_only_master_keys_and_initial_keys_stand_in_the_clear_beside_a_terminal(site: Site) -> None:
+    keys = SiteTerminal.load(site.terminal("PD-000001")).keys
+    assert set(keys.clear) == {"TMK", "TMK-TDES", "DUKPT", "DUKPT-TDES"}
+    headers = {name: block[:1] + block[5:16] for name, block in keys.blocks.items()}
+    assert headers == {
+        "TPK": "BP0TE00N0000",
+        "TAK": "BM3TC00N0000",
+        "TDK": "DD0AE00N0000",
+        "STORAGE": "DD0AB00N0000",
+    }
+
+
+def test_keys_for_tdes_have_odd_parity(site: Site) -> None:
+    clear = SiteTerminal.load(site.terminal("PD-000001")).keys.clear
+    for name in ("TMK-TDES", "DUKPT-TDES"):
+        assert all(byte.bit_count() % 2 for byte in clear[name].data)
+
+
+def test_every_secret_made_for_a_terminal_is_noted_once_and_by_name(tmp_path: Path) -> None:
+    noted: dict[str, list[bytes]] = {}
+
+    def note(slot: str, kind: Kind, values: Iterable[BytesLike]) -> None:
+        assert kind is Kind.INJECTED
+        noted.setdefault(slot, []).extend(map(bytes, values))
+
+    site = provision(tmp_path, terminals=2, seed=1, now=NOW, note=note)
+    assert set(noted) == {f"{serial}/{slot.name}" for serial in site.serials for slot in EVERY_SLOT}
+    terminal = SiteTerminal.load(site.terminal("PD-000002"))
+    for name, key in terminal.keys.clear.items():
+        assert noted[f"PD-000002/{name}"] == [bytes(key.data)]
+    for name, block in terminal.keys.blocks.items():
+        kbpk = terminal.keys.clear["TMK" if block[0] == "D" else "TMK-TDES"]
+        assert [bytes(unwrap_key_block(kbpk, block).key.data)] == noted[f"PD-000002/{name}"]
+    assert noted["PD-000002/IDENTITY-CHANNEL"] == [bytes(terminal.channel.secret.data)]
+
+
 def test_no_terminal_shares_a_key_an_account_or_a_device_id_with_another(site: Site) -> None:
     one, two = (SiteTerminal.load(site.terminal(serial)) for serial in site.serials)
-    for name in one.keys.slots:
-        assert one.keys.slots[name] != two.keys.slots[name]
+    for name in one.keys.clear:
+        assert one.keys.clear[name] != two.keys.clear[name]
+    for name in one.keys.blocks:
+        assert one.keys.blocks[name][16:] != two.keys.blocks[name][16:]
     assert {context.tid for context in one.settings.contexts}.isdisjoint(
         context.tid for context in two.settings.contexts
     )

@@ -77,10 +77,18 @@ def test_contexts_that_are_no_tables_are_refused(terminal: Path, contexts: str) 
         SiteTerminal.load(terminal)
 
 
-@pytest.mark.parametrize("name", ["TPK", "DUKPT", "STORAGE", "initial_key_id"])
+@pytest.mark.parametrize("name", ["TMK", "DUKPT", "DUKPT-TDES", "initial_key_id", "initial_ksn"])
 def test_a_key_of_the_wrong_length_is_refused_without_showing_it(terminal: Path, name: str) -> None:
     replace_line(terminal / "keys.toml", name, f'{name} = "c0ffee"')
     assert "c0ffee" not in told(SiteTerminal.load, terminal, f"{name} is not")
+
+
+@pytest.mark.parametrize(
+    ("block", "complaint"), [("", "missing or not"), ('TAK = "B0080"', "not 16 to 9999")]
+)
+def test_a_key_block_that_is_none_is_named(terminal: Path, block: str, complaint: str) -> None:
+    replace_line(terminal / "keys.toml", "TAK", block)
+    assert f"TAK is {complaint}" in told(SiteTerminal.load, terminal, "TAK is")
 
 
 def test_a_key_file_that_is_no_toml_is_refused_without_showing_it(terminal: Path) -> None:
@@ -138,5 +146,5 @@ def test_a_terminal_that_is_not_in_the_books_is_named(acquirer: Path) -> None:
 def test_no_key_shows_when_a_site_is_printed(terminal: Path, acquirer: Path) -> None:
     site, desk = SiteTerminal.load(terminal), AcquirerSite.load(acquirer)
     shown = repr(site) + repr(desk)
-    for secret in [*site.keys.slots.values(), site.channel.secret, desk.bdk, desk.order.secret]:
+    for secret in [*site.keys.clear.values(), site.channel.secret, desk.bdk, desk.order.secret]:
         assert secret.data.hex() not in shown and repr(bytes(secret.data)) not in shown

@@ -5,30 +5,36 @@ Stands in for the key injection room and for the shop's day. The clear card numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from posdecom_protocol.aes_dukpt import TerminalDukpt
-from posdecom_protocol.certificates import key_id
-from posdecom_protocol.kcv import KcvMethod, kcv
 from posdecom_protocol.lifecycle import LifecycleState
-from posdecom_protocol.secret import wipe
+from posdecom_protocol.secret import BytesLike, wipe
 
+from ..forensics.record import Kind, Note, note_nothing
 from ..population import Transaction
 from ..site import SiteTerminal
 from . import slots
 from .device import Device, Life, encode_device, encode_life
+from .key_loading import load_block, load_identity_key, load_initial_key, load_master_key
+from .recording import block_body, secrets_in
 from .store import Store
-from .stored import store_transaction
+from .stored import StoredTransaction, store_transaction
 
 
 def is_personalised(store: Store) -> bool:
     return store.get(slots.STATE) is not None
 
 
-def personalise(store: Store, site: SiteTerminal, population: Iterable[Transaction]) -> None:
-    """Load everything; the state is written last, so that a cut in the middle starts over."""
-    _load_keys(store, site)
+def personalise(
+    store: Store, site: SiteTerminal, population: Iterable[Transaction], note: Note = note_nothing
+) -> None:
+    """Load everything; the state is written last, so that a cut in the middle starts over.
+
+    ``note`` hears of every secret that passes through the terminal on the way.
+    """
+    _load_keys(store, site, note)
     store.put(
         {
             slots.DEVICE: encode_device(_device(site)),
@@ -38,24 +44,33 @@ def personalise(store: Store, site: SiteTerminal, population: Iterable[Transacti
             slots.ATTESTATION_CERTIFICATE: site.attestation.chain[0],
         }
     )
-    last_record_at = _trade(store, site, population)
+    last_record_at = _trade(store, population, note)
     store.put({slots.STATE: encode_life(Life(LifecycleState.ACTIVE, last_record_at=last_record_at))})
 
 
-def _load_keys(store: Store, site: SiteTerminal) -> None:
-    for slot in slots.ERASE_ORDER:
-        key = site.keys.slots[slot.name]
-        if slot is not slots.DUKPT:
-            store.put({slot.key: bytes(key.data)})
-        store.put({slot.kcv: kcv(key, KcvMethod(slot.kcv_method))})
+def _load_keys(store: Store, site: SiteTerminal, note: Note) -> None:
+    """The key injection room: master keys first, because the key blocks are under them."""
+    clear, blocks = site.keys.clear, site.keys.blocks
+    for master in (slots.TMK, slots.TMK_TDES):
+        load_master_key(store, master, clear[master.name])
+    key_sets = {slots.DUKPT: site.keys.initial_key_id, slots.DUKPT_TDES: site.keys.initial_ksn}
+    for slot, key_set in key_sets.items():
+        note(slot.name, Kind.PASSING, [clear[slot.name].data])
+        load_initial_key(store, slot, clear[slot.name], key_set)
+    for name, text in blocks.items():
+        note(name, Kind.PASSING, [block_body(text)])
+        load_block(store, slots.BY_NAME[name], text)
     for slot, identity in ((slots.CHANNEL_KEY, site.channel), (slots.ATTESTATION_KEY, site.attestation)):
-        store.put({slot.key: bytes(identity.secret.data), slot.kcv: key_id(identity.chain[0])})
+        load_identity_key(store, slot, identity.secret, identity.chain[0])
 
 
-def _trade(store: Store, site: SiteTerminal, population: Iterable[Transaction]) -> int:
+def _trade(store: Store, population: Iterable[Transaction], note: Note) -> int:
     """Store each transaction as at the time of sale; only the spent key set remains, as in a real terminal."""
-    keys = TerminalDukpt.load(site.keys.slots[slots.DUKPT.name], site.keys.initial_key_id)
-    stored = [store_transaction(transaction, keys) for transaction in population]
+    keys = TerminalDukpt.import_state(store.get(slots.DUKPT.key) or b"")
+    stored: list[StoredTransaction] = []
+    for transaction in population:
+        stored.append(store_transaction(transaction, keys))
+        note(slots.DUKPT.name, Kind.PASSING, _registers(keys))
     state = keys.export_state()
     store.put({slots.transaction_name(one.number): one.encode() for one in stored})
     store.put(
@@ -67,6 +82,13 @@ def _trade(store: Store, site: SiteTerminal, population: Iterable[Transaction]) 
     wipe(state)
     keys.wipe()
     return max((_local_time_s(one.local_time) for one in stored), default=0)
+
+
+def _registers(keys: TerminalDukpt) -> Iterator[BytesLike]:
+    """What ``keys`` hold; nothing is looked at until somebody wants to know."""
+    state = keys.export_state()
+    yield from secrets_in(slots.DUKPT, state)
+    wipe(state)
 
 
 def _device(site: SiteTerminal) -> Device:

@@ -1,6 +1,8 @@
 """What a terminal's memory holds, and in which order it is destroyed.
 
-Every secret has a slot here. Nothing outside this table may hold a key.
+Every secret has a slot here. Nothing outside this table may hold a key. A slot says once and for all which key may lie
+in it (usage, algorithm, mode of use, exportability: TR-31:2018, ANSI X9.143:2021) and under which other slot's key it
+travels; `keyring` refuses everything else.
 """
 
 from __future__ import annotations
@@ -10,14 +12,28 @@ from typing import Final
 
 from posdecom_protocol.documents.evidence import KcvMethod as KcvMethod
 
+KEY_BYTES: Final = {"AES-128": 16, "AES-256": 32, "TDES-2KEY": 16, "Ed25519": 32}
+"""Length of a key by its slot's algorithm; TDES-2KEY is double length, parity bits included."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     name: str
     usage: str
-    """TR-31 / X9.143 key usage."""
+    """X9.143 key usage, two characters."""
     algorithm: str
+    """One of `KEY_BYTES`."""
+    mode: str
+    """X9.143 mode of use, seen from the terminal."""
     kcv_method: KcvMethod
+    protected_by: str | None = None
+    """Name of the slot whose key opens this one's key blocks; None: loaded in the clear, in the key injection room."""
+    exportability: str = "N"
+    """X9.143: a terminal gives no key away."""
+
+    @property
+    def key_bytes(self) -> int:
+        return KEY_BYTES[self.algorithm]
 
     @property
     def key(self) -> str:
@@ -30,24 +46,32 @@ class Slot:
         return f"kcv/{self.name}"
 
 
-DUKPT: Final = Slot("DUKPT", "B1", "AES-128", KcvMethod.AES_CMAC)
-"""The registers of the AES-DUKPT key set; its check value is that of the initial key, which is not kept."""
+TMK: Final = Slot("TMK", "K1", "AES-256", "D", KcvMethod.AES_CMAC)
+TMK_TDES: Final = Slot("TMK-TDES", "K1", "TDES-2KEY", "D", KcvMethod.TDES_ZEROS)
+"""Terminal master keys: they open key blocks of version D and of version B, and do nothing else."""
 
-ERASE_ORDER: Final[tuple[Slot, ...]] = (
-    Slot("TPK", "P0", "AES-128", KcvMethod.AES_CMAC),
-    Slot("TAK", "M6", "AES-128", KcvMethod.AES_CMAC),
-    Slot("TDK", "D0", "AES-128", KcvMethod.AES_CMAC),
-    DUKPT,
-    Slot("TMK", "K0", "AES-128", KcvMethod.AES_CMAC),
-    Slot("STORAGE", "D0", "AES-256", KcvMethod.AES_CMAC),
-)
+TPK: Final = Slot("TPK", "P0", "TDES-2KEY", "E", KcvMethod.TDES_ZEROS, TMK_TDES.name)
+TAK: Final = Slot("TAK", "M3", "TDES-2KEY", "C", KcvMethod.TDES_ZEROS, TMK_TDES.name)
+"""Retail MAC, both ways: the terminal checks the host's answers too."""
+TDK: Final = Slot("TDK", "D0", "AES-128", "E", KcvMethod.AES_CMAC, TMK.name)
+DUKPT: Final = Slot("DUKPT", "B1", "AES-128", "X", KcvMethod.AES_CMAC)
+"""The registers of the AES-DUKPT key set; its check value is that of the initial key, which is not kept."""
+DUKPT_TDES: Final = Slot("DUKPT-TDES", "B1", "TDES-2KEY", "X", KcvMethod.TDES_ZEROS)
+"""The same for TDES-DUKPT."""
+STORAGE: Final = Slot("STORAGE", "D0", "AES-256", "B", KcvMethod.AES_CMAC, TMK.name)
+"""Data at rest."""
+
+ERASE_ORDER: Final[tuple[Slot, ...]] = (TPK, TAK, TDK, DUKPT, DUKPT_TDES, TMK, TMK_TDES, STORAGE)
 """Session keys, DUKPT registers, key-encryption key, data-at-rest key. Account data follow, the identity is last."""
 
 IDENTITY: Final[tuple[Slot, ...]] = (
-    Slot("IDENTITY-CHANNEL", "S0", "Ed25519", KcvMethod.PUBLIC_KEY),
-    Slot("IDENTITY-ATTESTATION", "S0", "Ed25519", KcvMethod.PUBLIC_KEY),
+    Slot("IDENTITY-CHANNEL", "S0", "Ed25519", "S", KcvMethod.PUBLIC_KEY),
+    Slot("IDENTITY-ATTESTATION", "S0", "Ed25519", "S", KcvMethod.PUBLIC_KEY),
 )
 CHANNEL_KEY, ATTESTATION_KEY = IDENTITY
+
+EVERY_SLOT: Final = (*ERASE_ORDER, *IDENTITY)
+BY_NAME: Final = {slot.name: slot for slot in EVERY_SLOT}
 
 # --- what is no secret, by name in the store -----------------------------------------------------
 

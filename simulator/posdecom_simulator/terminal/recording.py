@@ -1,0 +1,59 @@
+"""A store that tells of every secret put into it, before it gets there. For tests and forensics only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from posdecom_protocol.secret import BytesLike
+from posdecom_protocol.tr31_header import decode_header
+
+from ..forensics.record import Kind, Note
+from . import slots
+from .slots import Slot
+from .store import Store
+
+REGISTER_BYTES: Final = 16
+"""Of either key set; what stands before the registers in their state is no secret and shorter."""
+
+_BY_KEY: Final = {slot.key: slot for slot in slots.EVERY_SLOT}
+
+
+class RecordingStore:
+    """``store``, with ``note`` told what its slots get."""
+
+    def __init__(self, store: Store, note: Note) -> None:
+        self._store = store
+        self._note = note
+
+    def get(self, name: str) -> bytes | None:
+        return self._store.get(name)
+
+    def put(self, values: Mapping[str, bytes]) -> None:
+        for name, value in values.items():
+            if name in _BY_KEY:
+                slot = _BY_KEY[name]
+                self._note(slot.name, Kind.STORED, secrets_in(slot, value))
+        self._store.put(values)
+
+    def erase(self, names: Iterable[str]) -> None:
+        self._store.erase(names)
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        return self._store.names(prefix)
+
+
+def secrets_in(slot: Slot, value: BytesLike) -> Iterator[BytesLike]:
+    """What of a slot's value is secret: each register that is filled, or the key itself."""
+    if slot not in (slots.DUKPT, slots.DUKPT_TDES):
+        yield value
+        return
+    for start in range(len(value) % REGISTER_BYTES, len(value), REGISTER_BYTES):
+        register = value[start : start + REGISTER_BYTES]
+        if any(register):
+            yield register
+
+
+def block_body(text: str) -> bytes:
+    """The encrypted part of a key block, and its MAC."""
+    return bytes.fromhex(text[len(decode_header(text)[1]) :])
