@@ -106,6 +106,14 @@ def no_secret_is_left(store: Store, scene: Scene) -> None:
 # --- the acquirer's books -------------------------------------------------------------------------------------
 
 
+def books_begin_as_sold(ledger: Ledger, scene: Scene) -> None:
+    for context in scene.site.terminal.settings.contexts:
+        found = frozenset(map(_booked, ledger.postings(context.tid, context.batch)))
+        _require(
+            found == oracle.books_before(scene.day, context.index), "the books begin otherwise than sold"
+        )
+
+
 def no_posting_twice_or_changed(ledger: Ledger, scene: Scene, seen: dict[tuple[str, int], Posting]) -> None:
     for context in scene.site.terminal.settings.contexts:
         postings = ledger.postings(context.tid, context.batch)

@@ -122,7 +122,11 @@ class World:
         self.log: Callable[[str], None] = lambda _: None
         self._seen_postings: dict[tuple[str, int], Posting] = {}
         self._boots_at_intent: int | None = None
-        self._open_acquirer(here)
+        self._ledger_rows, self._shelf = MemoryStore(), MemoryShelf()
+        self._moody = MoodyHost(self.fate, frozenset(one.stan for one in here.day))
+        self.open_acquirer()
+        self.ledger.seed_posted(here.posted)
+        invariants.books_begin_as_sold(self.ledger, here)
         client, server = here.site.channels(tier, self._tap)
         self.terminal = VirtualTerminal(
             here.memory,
@@ -152,6 +156,18 @@ class World:
         self.line.fired = self.fate.fired
         anchors = here.site.technician.anchors
         self.stations = VirtualStations(self, Access(lambda _: client(), anchors, entropy(seed, 2)))
+
+    def open_acquirer(self) -> None:
+        """Start host and desk on what they keep: the ledger's rows and the shelf."""
+        acquirer = self.scene.site.acquirer
+        safe, self.ledger = hsm(self.scene.site), Ledger(self._ledger_rows)
+        self.host = Host(self.ledger, safe, self._moody)
+        signers = Signers(
+            acquirer.settings.issuer, acquirer.release.signing_key(), acquirer.approver.signing_key()
+        )
+        self.desk = Desk(
+            self.ledger, safe, self._shelf, signers, acquirer.anchors, acquirer.settings.terminals
+        )
 
     def now(self) -> float:
         return self.line.now
@@ -186,7 +202,7 @@ class World:
             wire.cuts.clear()
 
     def books_are_complete(self) -> None:
-        invariants.books_are_complete(self.ledger, self.scene, frozenset(self.moody.refused))
+        invariants.books_are_complete(self.ledger, self.scene, frozenset(self._moody.refused))
 
     def look_at_memory(self) -> None:
         store, here = self.terminal.store, self.scene
@@ -199,19 +215,6 @@ class World:
             self.books_are_complete()
 
     # --- private
-
-    def _open_acquirer(self, here: Scene) -> None:
-        acquirer = here.site.acquirer
-        safe, self.ledger = hsm(here.site), Ledger(MemoryStore())
-        self.ledger.seed_posted(here.posted)
-        self.moody = MoodyHost(self.fate, frozenset(one.stan for one in here.day))
-        self.host = Host(self.ledger, safe, self.moody)
-        signers = Signers(
-            acquirer.settings.issuer, acquirer.release.signing_key(), acquirer.approver.signing_key()
-        )
-        self.desk = Desk(
-            self.ledger, safe, MemoryShelf(), signers, acquirer.anchors, acquirer.settings.terminals
-        )
 
     def _before_bytes(self) -> None:
         self.look_at_memory()

@@ -18,8 +18,9 @@ from posdecom_protocol.channel import Channel, TlsChannel, client_context, serve
 from posdecom_protocol.documents import issue
 from posdecom_protocol.documents.order import Action, AfterCutoff, Mode, Order, Preauths, Reason
 from posdecom_protocol.secret import Secret
-from posdecom_simulator.acquirer.books import Posting, Source
+from posdecom_simulator.acquirer.books import Posting
 from posdecom_simulator.acquirer.hsm import Hsm
+from posdecom_simulator.history import read_history, write_history
 from posdecom_simulator.population import Transaction, populate
 from posdecom_simulator.provision import provision, seeded
 from posdecom_simulator.site import AcquirerSite, SiteTerminal
@@ -113,7 +114,7 @@ def scene(seed: int, records: int) -> Scene:
             voids_preauths=order.preauths is Preauths.VOID,
         ),
         memory={name: store.get(name) or b"" for name in store.names()},
-        posted=tuple(_posted(here, store)),
+        posted=tuple(read_history(write_history(contexts, transactions(store)), hsm(here))),
     )
 
 
@@ -144,32 +145,3 @@ def _order(here: Site, day: tuple[Transaction, ...], chance: random.Random) -> O
         actions=(Action.FLUSH, Action.ERASE),
         issuer=here.acquirer.settings.issuer,
     )
-
-
-def _posted(here: Site, store: MemoryStore) -> list[Posting]:
-    """What the host has booked at the time of sale; a sale whose answer was lost stands there as a sale."""
-    safe = hsm(here)
-    contexts = here.terminal.settings.contexts
-    postings = []
-    for one in transactions(store):
-        if one.posted:
-            card, context = safe.open_card(one.account_data), contexts[one.context]
-            kind = one.transaction_class
-            if kind is kind.REVERSAL:
-                kind = kind.SALE
-            postings.append(
-                Posting(
-                    context.tid,
-                    context.mid,
-                    context.batch,
-                    one.stan,
-                    kind,
-                    card.group,
-                    one.amount,
-                    context.currency,
-                    card.digest,
-                    Source.ONLINE,
-                    OPENED,
-                )
-            )
-    return postings

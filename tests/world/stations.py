@@ -164,6 +164,8 @@ class VirtualHost:
     def connect(self) -> Connection:
         if self.world.fate.strikes(Fault.CONNECT_REFUSED):
             raise ConnectionRefusedError("nobody listens")
+        if self.world.fate.strikes(Fault.ACQUIRER_RESTART):
+            self.world.open_acquirer()
         return VirtualConnection(self.world)
 
 

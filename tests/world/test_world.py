@@ -21,10 +21,12 @@ from posdecom_simulator.world.faults import Fault, FaultPlan
 from .run import Result, run
 
 SEEDS = range(150)
+RECORDS_MAX = 8
 REFERENCE_SEED = 1
 """The job whose places are enumerated: a reversal, two sales, in two contexts."""
 REFERENCE_RECORDS = 3
-UNPLUG_EVERY_BYTES = 61
+UNPLUG_EVERY_BYTES = 97
+"""A prime, so that no multiple of a frame or chunk is hit again and again."""
 
 Report = Callable[[str, object], None]
 
@@ -62,7 +64,7 @@ def test_a_run_without_faults_completes_at_once(records: int, tier: str) -> None
 
 
 def test_every_seed_ends_well_and_every_fault_strikes(record_property: Report) -> None:
-    fired = report(record_property, (run(seed) for seed in SEEDS))
+    fired = report(record_property, (run(seed, 1 + seed % RECORDS_MAX) for seed in SEEDS))
     assert [fault for fault in Fault if not fired[fault]] == []
 
 
@@ -76,7 +78,8 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
 def test_the_trace_does_not_depend_on_the_order_of_sets(hash_seed: str) -> None:
     tests = Path(__file__).parent.parent
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(tests)}
+    path = os.pathsep.join([str(tests), *sys.path])
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, "-m", "world.run", "3"], env=environment, capture_output=True, text=True, check=True
     )
@@ -94,7 +97,7 @@ def test_power_cut_at_every_change_of_the_memory(record_property: Report) -> Non
     assert report(record_property, results) == {Fault.POWER_CUT: places}
 
 
-@pytest.mark.parametrize("later", [1, 2, 3])
+@pytest.mark.parametrize("later", [1, 2])
 def test_second_power_cut_while_the_terminal_recovers(later: int, record_property: Report) -> None:
     places = reference(FaultPlan()).seen[Fault.POWER_CUT]
     results = [reference(only(Fault.POWER_CUT, place, place + later)) for place in range(1, places + 1)]

@@ -43,6 +43,8 @@ class Fault(StrEnum):
     """Events: reservations of disk space."""
     CONNECT_REFUSED = "connect refused"
     """Events: connections to the host."""
+    ACQUIRER_RESTART = "acquirer restart"
+    """Events: connections to the host; host and desk have only their books and shelf then."""
     HOST_CUT = "host cut"
     """Events: messages to the host; the connection breaks before this one arrives..."""
     ANSWER_LOST = "answer lost"
@@ -71,6 +73,7 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
         Fault.OLD_JOURNAL: 3,
         Fault.DISK_FULL: 1,
         Fault.CONNECT_REFUSED: 4,
+        Fault.ACQUIRER_RESTART: 4,
         Fault.HOST_CUT: 14,
         Fault.ANSWER_LOST: 14,
         Fault.HOST_SILENT: 14,
@@ -87,7 +90,8 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
 NOISE_MAX: Final[Mapping[Fault, float]] = MappingProxyType(
     {Fault.FLIP: 1e-3, Fault.DROP: 1e-3, Fault.DUPLICATE: 0.03, Fault.DELAY: 0.02, Fault.GARBAGE: 0.05}
 )
-STALL_S_MAX: Final = 3.0
+STALL_S_MAX: Final = 8.0
+"""Exaggerated, longer than either end waits before it gives a connection up."""
 RUN_S: Final = 6.0
 """How long a run without faults takes at 115,200 baud, about."""
 EXAGGERATION: Final = 5
