@@ -40,6 +40,9 @@ from .visit import (
 CUTS_MAX: Final = 20
 """Line cuts in a row without any progress; a technician who jiggles a plug does it less often."""
 
+CHANNEL_FAILURES_MAX: Final = 2
+"""Noise hardly ever gets through the frames' checks: a channel that fails again fails for a reason."""
+
 CUT_PAUSE_S: Final = 0.5
 RESTART_PAUSE_S: Final = 0.3
 RESTARTS_MAX: Final = 100
@@ -197,12 +200,16 @@ def _visit(job: Job, stations: Stations, goal: Goal, tell: Tell) -> None:
                 stations.pause(RESTART_PAUSE_S)
             case CutOff(cause):
                 cuts = 0 if job.journal_head != before else cuts + 1
-                if cuts > CUTS_MAX or _nobody_there(cause, job):
+                if cuts > _cuts_max(cause) or _nobody_there(cause, job):
                     raise _cut_trouble(cause)
                 tell(step, "the terminal restarts" if job.erase_was_started else "line cut, trying again")
                 stations.pause(CUT_PAUSE_S)
             case end:
                 raise _visit_trouble(job, end)
+
+
+def _cuts_max(cause: LinkOver | ChannelOver | Unplugged) -> int:
+    return CHANNEL_FAILURES_MAX if isinstance(cause, ChannelOver) else CUTS_MAX
 
 
 def _nobody_there(cause: LinkOver | ChannelOver | Unplugged, job: Job) -> bool:

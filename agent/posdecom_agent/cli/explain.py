@@ -27,9 +27,21 @@ def command(output: Output, document: Path) -> None:
     from posdecom_protocol.verdict import FILE_BYTES_MAX, split
 
     with document.open("rb") as file:
-        signed = [open_any(part) for part in split(file.read(FILE_BYTES_MAX + 1))]
+        parts = split(file.read(FILE_BYTES_MAX + 1))
+    signed = [one for part in parts for one in (*_inside(part), open_any(part))]
     text = "\n\n".join("\n".join(_text(one)) for one in signed)
     output.result("explain", {"documents": [_json(one) for one in signed]}, text)
+
+
+def _inside(data: bytes) -> Iterator[Signed[Any]]:
+    """The documents that a certificate holds, in the order of the chain; nothing for any other document."""
+    from posdecom_protocol.documents import open_any
+    from posdecom_protocol.documents.certificate import Certificate
+
+    body = open_any(data).body
+    if isinstance(body, Certificate):
+        held = (body.order, body.seal, *body.receipts, body.evidence)
+        yield from (open_any(one) for one in held if one is not None)
 
 
 def _text(signed: Signed[Any]) -> Iterator[str]:
