@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posdecom_protocol.errors import MessageError
@@ -238,6 +238,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
 )  # fmt: skip
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(MESSAGES, max_size=4), st.integers(1, 64))
 def test_a_stream_of_messages_comes_out_as_it_went_in_however_it_is_cut(
     messages: list[Message], piece_bytes: int
@@ -247,6 +248,7 @@ def test_a_stream_of_messages_comes_out_as_it_went_in_however_it_is_cut(
     assert [message for piece in pieces for message in reader.receive(piece)] == messages
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from([layout.number for layout in LAYOUTS]), st.binary(max_size=80))
 def test_any_bytes_are_the_one_encoding_of_a_message_or_a_message_error(number: int, body: bytes) -> None:
     try:

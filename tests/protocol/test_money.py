@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, TransactionClass
@@ -33,6 +33,7 @@ def test_each_class_counts_on_its_side_only(kind: T) -> None:
     assert SIDE[kind] is (Side.DEBIT if kind in DEBIT else Side.CREDIT if kind in CREDIT else Side.NEITHER)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(T), st.integers(0, 10**12 - 1)), max_size=30))
 def test_totals_are_sums_of_what_went_in(sold: Sequence[tuple[T, int]]) -> None:
     totals = GroupTotals(CardGroup.DOMESTIC)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posdecom_protocol.errors import MessageError
@@ -161,11 +161,13 @@ ITEMS = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(ITEMS)
 def test_any_item_comes_out_as_it_went_in(item: Item) -> None:
     assert decode_item(encode_item(item)) == item
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_the_one_encoding_of_an_item_or_a_message_error(data: bytes) -> None:
     try:
@@ -190,6 +192,7 @@ def test_the_chain_by_hand() -> None:
     assert h2.hex() == hashlib.sha256(h1 + b"\0\0\0\2second").hexdigest()
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.binary(max_size=8), min_size=1, max_size=5), st.data())
 def test_the_head_changes_with_any_item_its_place_and_their_number(
     items: list[bytes], data: st.DataObject
