@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from posdecom_protocol.documents.certificate import State
-from posdecom_protocol.verdict import Verdict, Weight
+from posdecom_protocol.verdict import Area, Verdict, Weight
 
 from ..catalogue import Exit
 
@@ -22,6 +22,9 @@ WORDS: Final[dict[State, str]] = {
     State.INCOMPLETE: "INCOMPLETE",
     State.UNATTESTED: "UNATTESTED",
 }
+NOTES_SHOWN_MAX: Final = 5
+"""A shop with hundreds of open pre-authorisations must still see the line that counts."""
+
 _MARKS: Final = {
     Weight.PROVED: "  ok  ",
     Weight.EXCEPTION: "  !!  ",
@@ -37,8 +40,14 @@ def verdict_text(verdict: Verdict) -> str:
 
 def _lines(verdict: Verdict) -> Iterator[str]:
     yield f"terminal {verdict.serial}: {WORDS[verdict.state]}"
-    for finding in verdict.findings:
-        yield f"{_MARKS[finding.weight]}{finding.area:<10}{finding.text}"
+    for area in Area:
+        findings = [finding for finding in verdict.findings if finding.area is area]
+        notes = [finding for finding in findings if finding.weight is Weight.NOTE]
+        shown = [finding for finding in findings if finding not in notes[NOTES_SHOWN_MAX:]]
+        for finding in shown:
+            yield f"{_MARKS[finding.weight]}{finding.area:<10}{finding.text}"
+        if len(shown) < len(findings):
+            yield f"{_MARKS[Weight.NOTE]}{area:<10}... and {len(findings) - len(shown)} more: posdecom explain"
     for name, signer in verdict.signers:
         yield f"      signed    {name} by {signer.name} ({signer.role}), key {signer.key_id.hex()}"
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .output import Output, output_options, pass_output
+
+if TYPE_CHECKING:
+    from posdecom_protocol.documents.order import Order
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -76,7 +81,7 @@ def command(
     site = TechnicianSite.load(site_folder)
     order = open_document(order_file.read_bytes(), Order)
     authenticate(order, site.anchors, order.body.issued_at)
-    _confirm(order.body.serial, confirm_serial)
+    _confirm(order.body, confirm_serial)
     clock = WallClock()
     site.check_dates(clock.now())
     journal = finish.open_journal(journal_folder, order)
@@ -92,15 +97,29 @@ def command(
         journal.close()
 
 
-def _confirm(serial: str, typed: str | None) -> None:
+def _plan(order: Order) -> str:
+    """What is about to happen, before somebody has to confirm it."""
+    accounts = ", ".join(f"{one.mid}/{one.tid}" for one in order.accounts)
+    cutoff = datetime.fromtimestamp(order.cutoff_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"order    {order.order_id} of {order.issuer}\n"
+        f"reason   {order.reason.name.lower().replace('_', ' ')}, mode {order.mode.name.lower()}\n"
+        f"accounts {accounts}\n"
+        f"cut-off  {cutoff}; sold after it: {order.after_cutoff.name.lower()}\n"
+        f"This settles the batch and then destroys every key in terminal {order.serial}. It cannot be undone."
+    )
+
+
+def _confirm(order: Order, typed: str | None) -> None:
     """The person names the terminal; a wrong name, or nobody there to ask, changes nothing."""
     from .. import catalogue
     from ..trouble import Trouble
 
+    serial = order.serial
     if typed is None and not sys.stdin.isatty():
         raise Trouble(catalogue.DECLINED, cause="nobody is there to type the terminal's serial")
     if typed is None:
-        click.echo(f"This destroys every key in terminal {serial}. It cannot be undone.", err=True)
+        click.echo(_plan(order), err=True)
         typed = click.prompt("Type the terminal's serial to go on", err=True)
     if typed != serial:
         raise Trouble(
