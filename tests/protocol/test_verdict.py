@@ -463,6 +463,8 @@ def test_a_file_in_another_order_is_refused(data: bytes) -> None:
 def test_a_file_over_its_size_is_refused_before_it_is_read() -> None:
     with pytest.raises(DocumentError, match="622593 bytes; at most 622592"):
         split(bytes(622_593))
+    with pytest.raises(DocumentError, match="is no certificate"):
+        split(bytes(622_592))
 
 
 def test_a_certificate_may_name_one_that_it_supersedes() -> None:
