@@ -192,7 +192,7 @@ class World:
     def lose_rows(self) -> None:
         """After a death: the folder may be restored from an older copy."""
         if self.fate.strikes(Fault.OLD_JOURNAL):
-            del self.rows[len(self.rows) // 2 :]
+            del self.rows[int(len(self.rows) * self.fate.plan.old_journal_share) :]
 
     def fall_quiet(self) -> None:
         self.fate.is_quiet = True

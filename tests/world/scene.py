@@ -48,15 +48,16 @@ class Site:
     terminal_peer: Signer
     technician_peer: Signer
     tls_client: Callable[[], Channel]
-    tls_server: Callable[[], Channel]
+    tls_server: Callable[[bool], Channel]
 
-    def channels(self, tier: str, tap: Tap) -> tuple[Callable[[], Channel], Callable[[], Channel]]:
-        """Makers for the agent's end and the terminal's; tier A without cryptography, B real TLS."""
+    def channels(self, tier: str, tap: Tap) -> tuple[Callable[[], Channel], Callable[[bool], Channel]]:
+        """Makers for the agent's end and the terminal's; tier A without cryptography, B real TLS. The terminal's is
+        told whether to judge dates."""
         if tier == "B":
             return self.tls_client, self.tls_server
         return (
             lambda: StubChannel(self.terminal_peer, server_side=False, tap=tap),
-            lambda: StubChannel(self.technician_peer, server_side=True, tap=tap),
+            lambda judge: StubChannel(self.technician_peer, server_side=True, judge_dates=judge, tap=tap),
         )
 
 
@@ -91,7 +92,7 @@ def site() -> Site:
             validate(terminal.channel.chain, technician.anchors, Role.TERMINAL_CHANNEL, None),
             validate(technician.chain, terminal.technician_anchors, Role.TECHNICIAN_CHANNEL, None),
             lambda: TlsChannel.client(client, technician.anchors, SERIAL),
-            lambda: TlsChannel.server(server, terminal.technician_anchors, judge_dates=True),
+            lambda judge: TlsChannel.server(server, terminal.technician_anchors, judge_dates=judge),
         )
 
 

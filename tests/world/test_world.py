@@ -120,8 +120,18 @@ def test_line_unplugged_all_along_the_session(record_property: Report) -> None:
 # --- what the world found once ------------------------------------------------------------------------------------
 
 
-def test_an_older_copy_of_the_journal_after_the_closure_finds_the_receipt_at_the_desk() -> None:
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.5, 0.75, 0.99])
+def test_an_older_copy_of_the_journal_after_the_closure_finds_the_receipt_at_the_desk(share: float) -> None:
     """The host denies the terminal's keys by then: settling again would be refused from the first message on."""
     appends = reference(FaultPlan()).seen[Fault.KILL_AFTER]
-    plan = FaultPlan(at={Fault.KILL_AFTER: frozenset({appends}), Fault.OLD_JOURNAL: frozenset({1})})
-    assert reference(plan).state is State.COMPLETE
+    at = {Fault.KILL_AFTER: frozenset({appends}), Fault.OLD_JOURNAL: frozenset({1})}
+    assert reference(FaultPlan(at=at, old_journal_share=share)).state is State.COMPLETE
+
+
+@pytest.mark.parametrize("tier", ["A", "B"])
+def test_a_terminal_whose_clock_is_dead_after_the_freeze_lets_the_technician_in(tier: str) -> None:
+    """Its clock then begins in 1970, before any certificate: judging dates would lock everybody out for ever."""
+    changes = reference(FaultPlan()).seen[Fault.POWER_CUT]
+    for place in range(1, changes + 1):
+        at = {Fault.POWER_CUT: frozenset({place}), Fault.CLOCK_RESET: frozenset({1})}
+        assert run(REFERENCE_SEED, REFERENCE_RECORDS, tier, FaultPlan(at=at)).state is State.COMPLETE

@@ -42,7 +42,7 @@ def serve(store: Store, face: Callable[[], Face], announce: Callable[[str], None
     if terminal.restart_due:
         restart()
     clock = _clock()
-    front = Front(terminal, _channel_maker(store), clock())
+    front = Front(terminal, _channel_maker(store, terminal.clock_is_plausible(clock())), clock())
     line = face()
     announce(line.name)
     _answer(front, line, clock)
@@ -82,19 +82,19 @@ def _clock() -> Callable[[], float]:
     return lambda: offset + time.monotonic()
 
 
-def _channel_maker(store: Store) -> Callable[[], Channel]:
+def _channel_maker(store: Store, judge_dates: bool) -> Callable[[], Channel]:
     """TLS with the terminal's channel identity; the context is made at the first connection that asks for it."""
     made: list[Callable[[], Channel]] = []
 
     def channel() -> Channel:
         if not made:
-            made.append(_tls(store))
+            made.append(_tls(store, judge_dates))
         return made[0]()
 
     return channel
 
 
-def _tls(store: Store) -> Callable[[], Channel]:
+def _tls(store: Store, judge_dates: bool) -> Callable[[], Channel]:
     key, certificate = store.get(slots.CHANNEL_KEY.key), store.get(slots.CHANNEL_CERTIFICATE)
     anchors_pem = store.get(slots.CHANNEL_ANCHORS)
     if key is None or certificate is None or anchors_pem is None:
@@ -107,7 +107,7 @@ def _tls(store: Store) -> Callable[[], Channel]:
         _anonymous_file(pem) as chain_path,
     ):
         context = server_context(chain_path, key_path, anchors)
-    return lambda: TlsChannel.server(context, anchors, judge_dates=True)
+    return lambda: TlsChannel.server(context, anchors, judge_dates=judge_dates)
 
 
 @contextmanager

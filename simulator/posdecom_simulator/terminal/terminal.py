@@ -101,6 +101,10 @@ class Terminal:
     def is_tampered(self) -> bool:
         return self._store.get(slots.TAMPER_MARK) is not None
 
+    def clock_is_plausible(self, now: float) -> bool:
+        """False for a clock that stands before the last transaction: a dead battery. Its dates judge nobody."""
+        return now >= self.life.last_record_at
+
     def confirm(self) -> Confirmed:
         """What the terminal says first in every channel."""
         return Confirmed(self.life.state, self.is_tampered)

@@ -1,7 +1,8 @@
 """A channel without cryptography, for runs by the thousand: the flights and overheads of TLS 1.3, in the clear.
 
 Same contract as `posdecom_protocol.channel.TlsChannel`, same lengths on the line (three flights with Ed25519
-certificates, 22 bytes a record), no randomness. It proves nothing to anybody: the world hands in who the peer is.
+certificates, 22 bytes a record), no randomness. It proves nothing to anybody: the world hands in who the peer is, and
+only the dates of that are judged.
 """
 
 from __future__ import annotations
@@ -35,10 +36,16 @@ class StubChannel:
     """One session. ``peer``: who the other end will be said to be; ``tap`` sees all that is said at this end."""
 
     def __init__(
-        self, peer: Signer, *, server_side: bool, tap: Callable[[bytes], None] = lambda _: None
+        self,
+        peer: Signer,
+        *,
+        server_side: bool,
+        judge_dates: bool = True,
+        tap: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self._peer = peer
         self._server_side = server_side
+        self._judge_dates = judge_dates
         self._tap = tap
         self._state = _State.HANDSHAKE
         self._incoming = bytearray()
@@ -51,7 +58,7 @@ class StubChannel:
             return
         self._incoming += data
         while self._state is _State.HANDSHAKE and len(self._incoming) >= self._awaited[0]:
-            self._flight_arrived()
+            self._flight_arrived(now)
         if self._state is _State.SECURED:
             self._read()
 
@@ -83,7 +90,7 @@ class StubChannel:
 
     # --- private
 
-    def _flight_arrived(self) -> None:
+    def _flight_arrived(self, now: float) -> None:
         length = self._awaited.pop(0)
         flight = self._incoming[:length]
         del self._incoming[:length]
@@ -92,6 +99,9 @@ class StubChannel:
             return
         if self._server_side and self._awaited:
             self._outgoing += _flight(SERVER_FLIGHT_BYTES)
+            return
+        if self._judge_dates and not self._peer.not_before <= now <= self._peer.not_after:
+            self._over(Failed("the peer's certificate is not valid now"))
             return
         if not self._server_side:
             self._outgoing += _flight(CLIENT_FLIGHT_BYTES)

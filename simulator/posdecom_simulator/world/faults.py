@@ -25,6 +25,7 @@ class Fault(StrEnum):
     DUPLICATE = "duplicate"
     DELAY = "delay"
     GARBAGE = "garbage"
+    REPLAY = "replay"
     # by time
     STALL = "stall"
     """The line swallows everything for a while."""
@@ -33,6 +34,8 @@ class Fault(StrEnum):
     """Events: bytes delivered."""
     POWER_CUT = "power cut"
     """Events: changes of the terminal's memory; the one that is named does not happen."""
+    CLOCK_RESET = "clock reset"
+    """Events: boots of a terminal that is frozen or further; its clock then begins in 1970."""
     KILL_BEFORE = "kill before"
     """Events: appends to the journal; the agent dies before it is durable..."""
     KILL_AFTER = "kill after"
@@ -68,6 +71,7 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
     {
         Fault.UNPLUG: 14_000,
         Fault.POWER_CUT: 110,
+        Fault.CLOCK_RESET: 3,
         Fault.KILL_BEFORE: 45,
         Fault.KILL_AFTER: 45,
         Fault.OLD_JOURNAL: 3,
@@ -88,7 +92,14 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
 """How many events of each kind a run of five records without faults has, about: places are drawn evenly below it."""
 
 NOISE_MAX: Final[Mapping[Fault, float]] = MappingProxyType(
-    {Fault.FLIP: 1e-3, Fault.DROP: 1e-3, Fault.DUPLICATE: 0.03, Fault.DELAY: 0.02, Fault.GARBAGE: 0.05}
+    {
+        Fault.FLIP: 1e-3,
+        Fault.DROP: 1e-3,
+        Fault.DUPLICATE: 0.03,
+        Fault.DELAY: 0.02,
+        Fault.GARBAGE: 0.05,
+        Fault.REPLAY: 0.1,
+    }
 )
 STALL_S_MAX: Final = 8.0
 """Exaggerated, longer than either end waits before it gives a connection up."""
@@ -106,6 +117,8 @@ class FaultPlan:
     """From, to: seconds since the run began."""
     at: Mapping[Fault, frozenset[int]] = field(default_factory=dict)
     """Numbers of the events, from 1, at which a fault strikes."""
+    old_journal_share: float = 0.5
+    """How much of the journal an older copy has."""
 
     def __str__(self) -> str:
         """One line, only what is on."""
@@ -116,6 +129,8 @@ class FaultPlan:
         ]
         stalls = [f"stall {start:.2f}-{end:.2f} s" for start, end in self.stalls]
         events = [f"{fault} at {', '.join(map(str, sorted(numbers)))}" for fault, numbers in self.at.items()]
+        if Fault.OLD_JOURNAL in self.at:
+            events.append(f"of which {self.old_journal_share:.0%} are there")
         return "; ".join(noise + stalls + events) or "no faults"
 
 
@@ -134,7 +149,7 @@ def draw(chance: random.Random) -> FaultPlan:
         else:
             count = 1 + chance.randrange(2 * scale)
             at[fault] = frozenset(1 + chance.randrange(CHANCES[fault]) for _ in range(count))
-    return FaultPlan(Noise(**noise), stalls, at)
+    return FaultPlan(Noise(**noise), stalls, at, chance.random())
 
 
 def _stall(chance: random.Random, scale: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
@@ -18,7 +18,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Chances a byte, but for duplicates, delays and garbage, which are a chunk."""
+    """Chances a byte, but for duplicates, delays, garbage and replays, which are a chunk."""
 
     flip: float = 0.0
     drop: float = 0.0
@@ -27,10 +27,14 @@ class Noise:
     delay_s: float = 0.5
     garbage: float = 0.0
     """Chance a chunk that noise of up to 40 bytes comes before it."""
+    replay: float = 0.0
+    """Chance a chunk that one which was said earlier, maybe in another session, comes before it."""
 
 
 SILENCE: Final = Noise()
 GARBAGE_BYTES_MAX: Final = 40
+REPLAYED_CHUNKS_MAX: Final = 64
+"""What is replayed was among the last so many."""
 
 
 @dataclass
@@ -48,6 +52,7 @@ class Wire:
     """How often each kind of noise really struck."""
     free_at: float = 0.0
     carried_bytes: int = 0
+    said: deque[bytes] = field(default_factory=lambda: deque(maxlen=REPLAYED_CHUNKS_MAX))
 
     def carry(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
         """When which chunk arrives."""
@@ -74,6 +79,9 @@ class Wire:
         )
         if self._strikes("garbage", noise.garbage):
             damaged = self.random.randbytes(self.random.randrange(GARBAGE_BYTES_MAX)) + damaged
+        if self._strikes("replay", noise.replay) and self.said:
+            damaged = self.random.choice(self.said) + damaged
+        self.said.append(chunk)
         arrivals = [(at + (noise.delay_s if self._strikes("delay", noise.delay) else 0.0), damaged)]
         if self._strikes("duplicate", noise.duplicate):
             arrivals.append((at + noise.delay_s * self.random.random(), damaged))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from posdecom_protocol.channel import Channel
+from posdecom_protocol.lifecycle import LifecycleState
 
 from ..terminal.front import Front
 from ..terminal.store import MemoryStore, PowerCut
@@ -19,15 +20,19 @@ from .faults import Fate, Fault
 BOOT_S: Final = 1.5
 """A terminal that is switched on again answers after this."""
 
+CLOCK_GRAIN_S: Final = 1e-6
+"""Rounding between two clocks must not make a timer due and not due at once."""
+
 
 class VirtualTerminal:
-    """``values``: what the memory holds when it is switched on first. ``before_change`` and ``before_bytes`` let the
+    """``values``: what the memory holds when it is switched on first. ``channel`` makes this end of one, told
+    whether dates are to be judged. ``before_change`` and ``before_bytes`` let the
     world look at it before each change of the memory and before each time that it says something."""
 
     def __init__(
         self,
         values: Mapping[str, bytes],
-        channel: Callable[[], Channel],
+        channel: Callable[[bool], Channel],
         entropy: Entropy,
         fate: Fate,
         now: float,
@@ -46,6 +51,7 @@ class VirtualTerminal:
         self._before_bytes = before_bytes
         self._front: Front | None = None
         self._up_at = now
+        self._clock_offset_s = 0.0
 
     # --- an end of the line
 
@@ -54,9 +60,10 @@ class VirtualTerminal:
             front = self._front or self._boot(now)
             if front is None:
                 return b""
-            front.tick(now)
-            data = front.bytes_to_send(now)
-            if front.is_restart_due(now):
+            own = now + self._clock_offset_s
+            front.tick(own)
+            data = front.bytes_to_send(own)
+            if front.is_restart_due(own):
                 self._switch_off(now)
         except PowerCut:
             self._switch_off(now)
@@ -69,12 +76,15 @@ class VirtualTerminal:
         if self._front is None:
             return
         try:
-            self._front.receive(data, now)
+            self._front.receive(data, now + self._clock_offset_s)
         except PowerCut:
             self._switch_off(now)
 
     def deadline(self) -> float | None:
-        return self._up_at if self._front is None else self._front.deadline()
+        if self._front is None:
+            return self._up_at
+        own = self._front.deadline()
+        return None if own is None else own - self._clock_offset_s + CLOCK_GRAIN_S
 
     # --- private
 
@@ -93,8 +103,14 @@ class VirtualTerminal:
             return None
         self.boots += 1
         terminal = Terminal.boot(self.store, self._entropy)
+        if terminal.life.state is not LifecycleState.ACTIVE and self._fate.strikes(Fault.CLOCK_RESET):
+            self._clock_offset_s = -now
         if terminal.restart_due:
             self._switch_off(now)
-        else:
-            self._front = Front(terminal, self._channel, now, line_rate_bytes_per_s=self._rate)
+            return None
+        own = now + self._clock_offset_s
+        is_plausible = terminal.clock_is_plausible(own)
+        self._front = Front(
+            terminal, lambda: self._channel(is_plausible), own, line_rate_bytes_per_s=self._rate
+        )
         return self._front
