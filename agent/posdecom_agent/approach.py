@@ -147,7 +147,7 @@ class Approach:
         if service is not Service.CHANNEL:
             return None
         assert self._welcome is not None
-        return self._access.channel_to(self._serial or self._welcome.serial)
+        return self._access.channel_to(self._welcome.serial)
 
     def _turn(self, now: float) -> None:
         stack = self._stack

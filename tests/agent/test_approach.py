@@ -25,7 +25,7 @@ from posdecom_protocol.messages import (
     ProofKind,
     Thawed,
 )
-from posdecom_protocol.stack import ChannelOver, Greeted, LinkOver, Opened, Stack, StackEvent
+from posdecom_protocol.stack import ChannelOver, Greeted, LinkOver, Lost, Opened, Stack, StackEvent
 from posdecom_simulator.provision import renew_technician
 from posdecom_simulator.terminal.front import Front
 
@@ -172,6 +172,7 @@ def test_another_serial_than_expected_is_a_stranger_and_is_asked_nothing(state: 
     MemoryLine(approach, acceptor).run_for(10.0)
     assert same(approach.events()) == [met(state), Stranger(SERIAL)]
     assert acceptor.services == [Service.IDENTIFY]
+    assert acceptor.told[-1] == Lost(LinkOver(CloseReason.PEER_CLOSED))
     assert not approach.is_ready
     with pytest.raises(LocalError, match="nothing may be asked"):
         approach.ask(GetProof(ProofKind.ORDER))
@@ -255,6 +256,7 @@ def test_a_message_out_of_place_ends_the_approach_once(demo: Demo, says: tuple[M
     assert events[-1] == Over(ChannelOver("the terminal sent a message out of place"))
     assert sum(isinstance(event, Over) for event in events) == 1
     assert not any(isinstance(event, Answered) for event in events)
+    assert acceptor.told[-1] == Lost(ChannelOver("the peer ended the channel"))
 
 
 def test_a_confirmation_in_the_clear_is_out_of_place() -> None:

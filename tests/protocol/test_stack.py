@@ -166,6 +166,16 @@ def test_a_close_is_told_once_at_each_end_and_nothing_arrives_after_it(demo: Dem
     assert lost(right.events()) == [ended if by_tls else closed]
 
 
+def test_what_is_under_way_when_this_end_closes_does_not_arrive() -> None:
+    left, right = agent(1), terminal()
+    MemoryLine(left, right).exchange()
+    right.send(ITEMS)
+    under_way = right.bytes_to_send(NOW)
+    left.close(NOW)
+    left.receive(under_way, NOW)
+    assert arrived(left.events()) == []
+
+
 def test_what_was_sent_before_a_close_still_arrives() -> None:
     left, right = agent(1), terminal()
     line = MemoryLine(left, right)
@@ -230,6 +240,19 @@ def test_a_new_connection_ends_the_old_one_once() -> None:
         Opened(None),
     ]
     assert second.is_ready
+
+
+def test_what_the_old_connection_did_not_take_is_not_sent_on_the_new_one() -> None:
+    left, right = agent(1), terminal()
+    MemoryLine(left, right).exchange()
+    right.send(Sealed(bytes(120_000)))
+    assert not right.is_ready
+    second = agent(2)
+    line = MemoryLine(second, right)
+    line.exchange()
+    right.send(ITEMS)
+    line.exchange()
+    assert arrived(second.events()) == [ITEMS]
 
 
 # --- the peer's faults ---------------------------------------------------------------------------

@@ -197,6 +197,19 @@ def test_each_session_is_confirmed_anew_and_unanswered_requests_die_with_theirs(
     assert second.replies == [Confirmed(LifecycleState.ACTIVE, False)]
 
 
+def test_what_is_left_of_an_answer_dies_with_its_session(demo: Demo) -> None:
+    terminal = StubTerminal(demo, lambda request: iter([Items(1, (bytes(2000),) * 8)] * 100))
+    front = front_of(terminal, demo.terminal_channel)
+    first = Asker.by_tls(demo, 1)
+    line = MemoryLine(first, front)
+    line.exchange()
+    first.stack.send(ReadItems(1, 800))
+    front.receive(first.bytes_to_send(line.now), line.now)
+    second = Asker.by_tls(demo, 2)
+    MemoryLine(second, front, line.now).exchange()
+    assert second.replies == [Confirmed(LifecycleState.ACTIVE, False)]
+
+
 # --- in the clear --------------------------------------------------------------------------------
 
 
@@ -397,6 +410,14 @@ def test_it_restarts_all_the_same_when_the_reply_cannot_arrive(demo: Demo) -> No
     started = line.now
     line.run(lambda: front.is_restart_due(line.now), limit_s=10.0)
     assert line.now == started + RESTART_S
+
+
+def test_it_wants_to_be_woken_for_its_restart(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("posdecom_simulator.terminal.front.RESTART_S", 0.01)
+    front, asker, line, _ = erasing(demo)
+    front.receive(asker.bytes_to_send(line.now), line.now)
+    front.bytes_to_send(line.now)
+    assert front.deadline() == line.now + 0.01
 
 
 def test_it_is_deaf_once_it_must_restart(demo: Demo) -> None:

@@ -116,7 +116,6 @@ class Front:
             self._requests.append(message)
 
     def _forget_requests(self) -> None:
-        self._is_in_channel = False
         self._requests.clear()
         self._replies = iter(())
         self._waiting = None
