@@ -198,3 +198,10 @@ def test_an_erase_needs_the_stored_receipt_to_be_whole(case: Case) -> None:
     terminal = Terminal(store, seeded(7))
     assert tuple(terminal.answer(StartErase(digest(case.receipt)), NOW)) == (Refused(Refusal.SIGNATURES),)
     assert not terminal.restart_due
+
+
+def test_released_confirms_the_stored_receipt_only(case: Case) -> None:
+    other = case.receipt[:-1] + bytes((case.receipt[-1] ^ 1,))
+    for receipts in ((other,), (case.receipt, case.receipt), ()):
+        terminal = case.terminal(LifecycleState.SETTLED)
+        assert tuple(terminal.answer(OfferRelease(receipts), NOW)) == (Refused(Refusal.SIGNATURES),)
