@@ -34,7 +34,8 @@ PURE_MODULES = {
     },
     "posdecom_simulator": {
         "acquirer.audit", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm",
-        "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front", "terminal.identity",
+        "terminal.compose", "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front",
+        "terminal.identity",
         "terminal.personalise", "terminal.prepare", "terminal.slots", "terminal.stored", "terminal.terminal",
     },
 }  # fmt: skip

@@ -4,7 +4,8 @@ A `Dialect` is a table of phases over item kinds. The engine (settlement.py) wal
 no message type; a new dialect is a new table here, with its own judge where answers speak differently.
 
 Sources: UnionPay terminals' settlement flow for ``cup`` (0400, 0220, 0500 with totals in field 48, reply code per
-card group, 0320, end of upload 207 or 202, 0820).
+card group, 0320, end of upload 207 or 202, 0820); for ``edc`` the flow of terminals in South-East Asia and the Middle
+East (0500/920000 with sums in field 63; 95 asks for one 0320 per transaction and 0500/960000; no sign-off).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, BatchTotals, Reply
+from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, CODE_UPLOAD, BatchTotals, Reply
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.iso8583 import IsoMessage
 from posdecom_protocol.records import ItemKind
@@ -86,13 +87,25 @@ def by_reply_per_group(answer: IsoMessage) -> Outcome:
     return Delivered(balanced=all(reply is Reply.BALANCED for reply in replies))
 
 
+def by_upload_demand(answer: IsoMessage) -> Outcome:
+    """95: the sums differ, send everything. Approved: they are the same, and the batch is closed."""
+    if answer.text(39) == CODE_UPLOAD:
+        return Delivered(balanced=False)
+    outcome = by_code(answer)
+    return outcome if isinstance(outcome, Refused) else Delivered(balanced=True)
+
+
+_BEFORE_TOTALS: Final = (
+    Phase(ItemKind.REVERSAL, "0400", by_code),
+    Phase(ItemKind.PREAUTH_VOID, "0400", by_code),
+    Phase(ItemKind.ADVICE, "0220", by_code),
+    Phase(ItemKind.REFUND, "0220", by_code),
+)
+
 CUP: Final = Dialect(
     "cup",
     (
-        Phase(ItemKind.REVERSAL, "0400", by_code),
-        Phase(ItemKind.PREAUTH_VOID, "0400", by_code),
-        Phase(ItemKind.ADVICE, "0220", by_code),
-        Phase(ItemKind.REFUND, "0220", by_code),
+        *_BEFORE_TOTALS,
         Phase(ItemKind.TOTALS, "0500", by_reply_per_group, decides=True),
         Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED),
         Phase(ItemKind.END_BALANCED, "0320", by_code, Branch.BALANCED),
@@ -101,7 +114,17 @@ CUP: Final = Dialect(
     ),
 )
 
-DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({CUP.name: CUP})
+EDC: Final = Dialect(
+    "edc",
+    (
+        *_BEFORE_TOTALS,
+        Phase(ItemKind.TOTALS, "0500", by_upload_demand, decides=True),
+        Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED),
+        Phase(ItemKind.CLOSE, "0500", by_code, Branch.NOT_BALANCED),
+    ),
+)
+
+DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({CUP.name: CUP, EDC.name: EDC})
 """By the name that stands in the seal."""
 
 _WORDS: Final = {

@@ -1,4 +1,4 @@
-"""What is inside the composite fields 48, 57, 60 and 61: values and their digits, both directions.
+"""What is inside the composite fields 48, 57, 60 to 63: values and their digits, both directions.
 
 Both ends and the acquirer use these; which message carries which is their business. Everything is integers; a text
 that is not exactly its layout is a `MessageError`, a value that does not fit is a `LocalError`.
@@ -25,6 +25,14 @@ NETWORK_CODE_NONE: Final = 0
 CODE_APPROVED: Final = "00"
 CODE_DUPLICATE: Final = "94"
 """Field 39: the host has had exactly this message before; as good as approved."""
+
+CODE_UPLOAD: Final = "95"
+"""Field 39 of the edc answer to totals: they are not the host's; upload the batch."""
+
+PROCESSING_SETTLEMENT: Final = "920000"
+"""Field 3 of the edc 0500 that brings the totals."""
+PROCESSING_SETTLEMENT_AFTER_UPLOAD: Final = "960000"
+"""Field 3 of the edc 0500 that closes a batch after its upload."""
 
 ACCOUNT_SCHEME: Final = 1
 """AES-DUKPT data key, AES-CBC, ISO/IEC 9797-1 method 2 padding (protection.py)."""
@@ -152,6 +160,46 @@ class UploadDetail:
         if count != 1 or group not in tuple(CardGroup):
             raise MessageError("field 48 holds not exactly one detail of a known card type")
         return cls(CardGroup(group), stan, text[10:30], amount)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSums:
+    """Field 63 of the edc 0500, 30 characters: sale count N3, amount N12, refund count N3, amount N12."""
+
+    sale: Tally
+    refund: Tally
+
+    @classmethod
+    def of(cls, groups: Sequence[GroupTotals]) -> BatchSums:
+        """Debit and credit of all card groups together."""
+        sale = sum((one.debit for one in groups), Tally())
+        return cls(sale, sum((one.credit for one in groups), Tally()))
+
+    def encode(self) -> str:
+        return "".join(_n(one.count, 3) + _n(one.amount, 12) for one in (self.sale, self.refund))
+
+    @classmethod
+    def decode(cls, text: str) -> BatchSums:
+        sales, sold, refunds, refunded = _cut(text, 63, (3, 12, 3, 12))
+        return cls(Tally(sales, sold), Tally(refunds, refunded))
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalMessage:
+    """Field 62 of the edc 0320, 22 characters: MTI N4 and STAN N6 of the message that is uploaded, 12 blanks."""
+
+    mti: str
+    stan: int
+
+    def encode(self) -> str:
+        return self.mti + _n(self.stan, 6) + " " * 12
+
+    @classmethod
+    def decode(cls, text: str) -> OriginalMessage:
+        _, stan = _cut(text[:10], 62, (4, 6))
+        if text[10:] != " " * 12:
+            raise MessageError("field 62 is no MTI and STAN")
+        return cls(text[:4], stan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,10 @@ from hypothesis import strategies as st
 
 from posdecom_agent.dialects import (
     CUP,
-    Branch,
+    EDC,
     Delivered,
-    Dialect,
     Outcome,
-    Phase,
     Refused,
-    by_code,
     decode_outcome,
     encode_outcome,
 )
@@ -472,23 +469,6 @@ def test_a_message_is_looked_up_only_when_its_turn_comes() -> None:
 
 def test_a_context_without_items_is_finished_at_once() -> None:
     assert Settlement(CUP, [], lambda sequence: b"", {}).events() == [Finished()]
-
-
-def by_code_95(reply: IsoMessage) -> Outcome:
-    """EDC hosts say 00 for equal totals and 95 for a batch that they want in full."""
-    codes: dict[str, Outcome] = {"00": Delivered(balanced=True), "95": Delivered(balanced=False)}
-    return codes.get(reply.text(39), Refused(reply.text(39)))
-
-
-EDC = Dialect(
-    "edc",
-    (
-        Phase(ItemKind.ADVICE, "0220", by_code),
-        Phase(ItemKind.TOTALS, "0500", by_code_95, decides=True),
-        Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED),
-        Phase(ItemKind.CLOSE, "0500", by_code, Branch.NOT_BALANCED),
-    ),
-)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
-from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, BatchReference
+from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, CODE_UPLOAD, BatchReference
 from posdecom_protocol.documents.receipt import Refusal
 from posdecom_protocol.documents.seal import Seal, SealedContext
 from posdecom_protocol.errors import MessageError, PosdecomError
@@ -37,6 +38,14 @@ _MUST_ARRIVE: Final = frozenset(
     }
 )
 """Uploads go out only where the totals do not balance, and one of the two ends of an upload never does."""
+
+_ENDS: Final[Mapping[str, frozenset[ItemKind]]] = MappingProxyType(
+    {
+        "cup": frozenset({ItemKind.END_BALANCED, ItemKind.END_UNBALANCED}),
+        "edc": frozenset({ItemKind.TOTALS, ItemKind.CLOSE}),
+    }
+)
+"""By dialect: any of these, approved, ends the batch."""
 
 _MONEY: Final = frozenset({ItemKind.ADVICE, ItemKind.REFUND})
 _OFFLINE: Final = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
@@ -66,8 +75,13 @@ class _Message:
     """The host's answer code, None where the message never arrived."""
 
     @property
-    def was_taken(self) -> bool:
+    def is_approved(self) -> bool:
         return self.code in (CODE_APPROVED, CODE_DUPLICATE)
+
+    @property
+    def was_taken(self) -> bool:
+        """Totals are taken also where the host asks for the whole batch."""
+        return self.is_approved or (self.item.kind is ItemKind.TOTALS and self.code == CODE_UPLOAD)
 
 
 def audit(seal: Seal, items: Sequence[bytes], ledger: Ledger, hsm: Hsm, cutoff_at: int) -> Audit:
@@ -82,7 +96,7 @@ def audit(seal: Seal, items: Sequence[bytes], ledger: Ledger, hsm: Hsm, cutoff_a
         if not context.is_empty:
             own = messages[context.item_first - 1 : context.item_last]
             _check_context(context, own)
-            missing += _missing(own)
+            missing += _missing(own, _ENDS.get(context.dialect, frozenset()))
             findings[context.index] = _findings(context, own)
             if not missing:
                 _check_books(context, own, ledger)
@@ -121,13 +135,12 @@ def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None
         raise Disagreement(f"context {context.index}: the seal's totals are not those of its transactions")
 
 
-def _missing(messages: Sequence[_Message]) -> Iterator[int]:
-    """What never arrived; uploads count only once the books were found not to balance."""
-    ends = [one for one in messages if one.item.kind in (ItemKind.END_BALANCED, ItemKind.END_UNBALANCED)]
-    if ends and not any(one.was_taken for one in ends):
-        yield ends[-1].sequence
+def _missing(messages: Sequence[_Message], ends: frozenset[ItemKind]) -> Iterator[int]:
+    """What never arrived. Of the messages that may end the batch one must be approved; which, the totals decide."""
+    is_ended = any(one.is_approved for one in messages if one.item.kind in ends)
     for one in messages:
-        if one.item.kind in _MUST_ARRIVE and one.code is None:
+        has_to = one.item.kind in _MUST_ARRIVE or (one.item.kind in ends and not is_ended)
+        if has_to and one.code is None:
             yield one.sequence
 
 

@@ -21,16 +21,21 @@ from typing import Final
 from posdecom_protocol.data_elements import (
     CODE_APPROVED,
     CODE_DUPLICATE,
+    CODE_UPLOAD,
     MESSAGE_TYPE,
     NETWORK_CODE_END_BALANCED,
     NETWORK_CODE_END_UNBALANCED,
     NETWORK_CODE_NONE,
     NETWORK_CODE_SIGN_OFF,
     NETWORK_CODE_TOTALS,
+    PROCESSING_SETTLEMENT,
+    PROCESSING_SETTLEMENT_AFTER_UPLOAD,
     BatchReference,
+    BatchSums,
     BatchTotals,
     MessageType,
     Original,
+    OriginalMessage,
     Reply,
     UploadDetail,
 )
@@ -243,15 +248,16 @@ class Host:
         card = self._hsm.open_card(request.message.binary(57))
         currency = int(request.message.text(49))
         posting = _posting(request, detail.stan, kind, card, detail.amount, currency, Source.UPLOAD)
-        finding = self._finding(detail, card, posting)
-        upload = Upload(*request.place_of(detail.stan), detail.amount, finding)
+        is_its_card = card.masked_number == detail.masked_number and card.group is detail.group
+        return self._uploaded(posting, self._finding(posting) if is_its_card else Finding.DISPUTED)
+
+    def _uploaded(self, posting: Posting, finding: Finding) -> _Verdict:
+        upload = Upload(posting.tid, posting.batch, posting.stan, posting.amount, finding)
         return _Verdict(CODE_APPROVED, (posting, upload) if finding is Finding.POSTED else (upload,))
 
-    def _finding(self, detail: UploadDetail, card: Card, posting: Posting) -> Finding:
+    def _finding(self, posting: Posting) -> Finding:
         place = Place(posting.tid, posting.batch, posting.stan)
         booked = self._ledger.posting(place)
-        if card.masked_number != detail.masked_number or card.group is not detail.group:
-            return Finding.DISPUTED
         if booked is not None:
             return Finding.AGREES if _same_money(booked, posting) else Finding.DISPUTED
         return Finding.DISPUTED if self._ledger.was_turned_away(place) else Finding.POSTED
@@ -268,6 +274,35 @@ class Host:
     def _sign_off(self, request: _Request) -> _Verdict:
         return _Verdict(CODE_APPROVED, (SignOff(request.place.tid, request.place.batch, request.at),))
 
+    # --- edc: sums without card groups, and one record in each upload
+
+    def _settle(self, request: _Request) -> _Verdict:
+        """0500: 920000 ends the batch if the sums are the same, else asks for the upload; 960000 ends it after that."""
+        tid, batch, _ = request.place
+        match request.message.text(3):
+            case code if code == PROCESSING_SETTLEMENT_AFTER_UPLOAD:
+                count = len(self._ledger.uploads(tid, batch))
+                return _Verdict(CODE_APPROVED, (BatchEnd(tid, batch, False, count, request.at),))
+            case code if code == PROCESSING_SETTLEMENT:
+                claimed = BatchSums.decode(request.message.text(63))
+                equal = claimed == BatchSums.of(self._ledger.totals(tid, batch))
+                if all(self._behaviour.agrees(group, equal) for group in CardGroup):
+                    return _Verdict(CODE_APPROVED, (BatchEnd(tid, batch, True, 0, request.at),))
+                return _Verdict(CODE_UPLOAD)
+            case _:
+                return _Verdict(CODE_INVALID_TRANSACTION)
+
+    def _take_record(self, request: _Request) -> _Verdict:
+        """0320: as `_take_detail`, but the transaction is told in the message's own fields."""
+        kind = _CLASS_OF.get(request.reference.message_type)
+        if kind is None:
+            return _Verdict(CODE_INVALID_TRANSACTION)
+        stan = OriginalMessage.decode(request.message.text(62)).stan
+        card = self._hsm.open_card(request.message.binary(57))
+        amount, currency = int(request.message.text(4)), int(request.message.text(49))
+        posting = _posting(request, stan, kind, card, amount, currency, Source.UPLOAD)
+        return self._uploaded(posting, self._finding(posting))
+
     def _original(self, request: _Request) -> Place:
         original = Original.decode(request.message.text(61))
         if original.batch != request.place.batch:
@@ -279,6 +314,8 @@ _HANDLERS: Final[Mapping[tuple[str, int], Callable[[Host, _Request], _Verdict]]]
     {
         ("0400", NETWORK_CODE_NONE): Host._take_back,
         ("0220", NETWORK_CODE_NONE): Host._book,
+        ("0500", NETWORK_CODE_NONE): Host._settle,
+        ("0320", NETWORK_CODE_NONE): Host._take_record,
         ("0500", NETWORK_CODE_TOTALS): Host._compare,
         ("0320", NETWORK_CODE_TOTALS): Host._take_detail,
         ("0320", NETWORK_CODE_END_BALANCED): Host._end,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol, assert_never
 
 from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, BatchTotals, Reply
-from posdecom_protocol.money import CardGroup, GroupTotals
+from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side
 
 from .books import (
     Alarm,
@@ -154,12 +154,13 @@ class Ledger:
         return self._uploads.get((tid, batch), ())
 
     def unconfirmed(self, tid: str, batch: int) -> list[Posting]:
-        """What the books have, and the terminal did not name in the upload that it ended: for a person."""
+        """Money that the books have and the terminal did not name in the upload that it ended: for a person."""
         end = self._ends.get((tid, batch))
         if end is None or end.balanced:
             return []
         named = {one.stan for one in self.uploads(tid, batch)}
-        return [one for one in self.postings(tid, batch) if one.stan not in named]
+        money = [one for one in self.postings(tid, batch) if SIDE[one.transaction_class] is not Side.NEITHER]
+        return [one for one in money if one.stan not in named]
 
     def batch_end(self, tid: str, batch: int) -> BatchEnd | None:
         return self._ends.get((tid, batch))
