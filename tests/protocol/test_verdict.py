@@ -116,6 +116,11 @@ def _context(**changes: Any) -> Callable[[Receipt], Receipt]:
             "context 0, currency 156: 1 transactions (1000 in minor units) refused by the host",
         ),
         (
+            Script(receipt=_context(refused=ONE)),
+            TWO_HANDS,
+            "context 0, currency 156: 1 of 1000 minor units refused by the host",
+        ),
+        (
             Script(receipt=_context(undelivered=ONE)),
             TWO_HANDS,
             "context 0, currency 156: 1 transactions (1000 in minor units) not delivered",
@@ -146,7 +151,16 @@ def _context(**changes: Any) -> Callable[[Receipt], Receipt]:
             "2 refunds not yet closed",
         ),
     ],
-    ids=["refused", "undelivered", "withheld", "exception", "tampered", "tampered later", "refunds open"],
+    ids=[
+        "refused",
+        "refused without a list",
+        "undelivered",
+        "withheld",
+        "exception",
+        "tampered",
+        "tampered later",
+        "refunds open",
+    ],
 )
 def test_one_exception_makes_it_complete_with_exceptions(script: Script, hands: Hands, text: str) -> None:
     verdict = told(script, hands)
