@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from posdecom_protocol.tr31 import unwrap_key_block
 from posdecom_simulator.population import populate
 from posdecom_simulator.site import SiteTerminal
 from real_parts import SERIAL, RealParts
@@ -44,10 +44,10 @@ def card_numbers(parts: RealParts) -> list[str]:
 
 
 def terminal_keys(parts: RealParts) -> list[bytes]:
-    slots = tomllib.loads((parts.site / "terminals" / SERIAL / "keys.toml").read_text(encoding="ascii"))[
-        "slots"
-    ]
-    return [bytes.fromhex(value) for value in slots.values()]
+    keys = SiteTerminal.load(parts.site / "terminals" / SERIAL).keys
+    masters = {"B": keys.clear["TMK-TDES"], "D": keys.clear["TMK"]}
+    wrapped = [unwrap_key_block(masters[block[0]], block).key for block in keys.blocks.values()]
+    return [bytes(key.data) for key in (*keys.clear.values(), *wrapped)]
 
 
 def test_no_card_number_and_no_key_is_on_the_laptop_after_a_job(tmp_path: Path) -> None:
