@@ -118,7 +118,7 @@ def _context(**changes: Any) -> Callable[[Receipt], Receipt]:
         (
             Script(receipt=_context(refused=ONE)),
             TWO_HANDS,
-            "context 0, currency 156: 1 of 1000 minor units refused by the host",
+            "context 0, currency 156: 1 transactions (1000 in minor units) refused by the host",
         ),
         (
             Script(receipt=_context(undelivered=ONE)),
