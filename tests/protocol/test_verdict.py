@@ -246,10 +246,13 @@ def test_every_key_that_the_order_lists_must_be_revoked_by_the_closure() -> None
     assert told(done).state is State.COMPLETE
 
 
+@pytest.mark.parametrize("slot", [0, 1], ids=["held a key", "held none"])
 @pytest.mark.parametrize("read_back", [ReadBack.NOT_DONE, ReadBack.NOT_EMPTY])
-def test_a_slot_that_was_not_read_back_empty_is_a_missing_erase(read_back: ReadBack) -> None:
+def test_a_slot_that_was_not_read_back_empty_is_a_missing_erase(read_back: ReadBack, slot: int) -> None:
     def change(evidence: Any) -> Any:
-        return replace(evidence, slots=(replace(evidence.slots[0], read_back=read_back), *evidence.slots[1:]))
+        slots = list(evidence.slots)
+        slots[slot] = replace(slots[slot], read_back=read_back)
+        return replace(evidence, slots=tuple(slots))
 
     verdict = told(Script(evidence=change))
     assert verdict.state is State.INCOMPLETE
