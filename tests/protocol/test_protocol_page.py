@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from enum import IntEnum
 from functools import partial
 from http import HTTPStatus
@@ -16,7 +17,7 @@ from typing import Any, Final
 import pytest
 
 from document_chain import ANCHORS, HANDS
-from posdecom_agent.dialects import CUP, Branch
+from posdecom_agent.dialects import DIALECTS, Branch, Dialect
 from posdecom_protocol import limits, messages
 from posdecom_protocol.aes_dukpt import HostDukpt, InitialKeyId, Ksn
 from posdecom_protocol.channel import ALPN
@@ -24,10 +25,12 @@ from posdecom_protocol.custody import MEDIA_TYPE, decode_custody, encode_custody
 from posdecom_protocol.data_elements import (
     MESSAGE_TYPE,
     BatchReference,
+    BatchSums,
     BatchTotals,
     EncryptedAccount,
     MessageType,
     Original,
+    OriginalMessage,
     UploadDetail,
     masked_number,
 )
@@ -78,7 +81,7 @@ from posdecom_simulator.acquirer.hsm import Hsm
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.terminal.front import REQUESTS_MAX
 from posdecom_simulator.terminal.prepare import Rules
-from shop import open_shop
+from shop import CONTEXTS, open_shop
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = (DOCS / "protocol.md").read_text(encoding="utf-8")
@@ -217,6 +220,8 @@ EXAMPLES: Final[dict[str, bytes]] = {
         UploadDetail(CardGroup.DOMESTIC, 123, masked_number("620000", "0005", 16), 12_345).encode()
     ),
     "field-60-totals": bcd(BatchReference(MessageType.NONE, 24, 201).encode()),
+    "field-62-original": OriginalMessage("0220", 123).encode().encode("ascii"),
+    "field-63-sums": BatchSums.of(TOTALS.groups).encode().encode("ascii"),
     "field-61": bcd(Original(24, 123, "0115").encode()),
     "custody": b"".join(encode_custody(b"\xd2\x84\x00", b"\xd2\x84\x04", [SECOND_ITEM])),
 }
@@ -306,28 +311,35 @@ def test_every_iso_8583_field_is_in_the_table() -> None:
     }
 
 
-def test_the_conversation_is_that_of_the_dialect() -> None:
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=str)
+def test_the_conversation_is_that_of_the_dialect(dialect: Dialect) -> None:
     words = {
         Branch.ALWAYS: "always",
         Branch.BALANCED: "totals equal",
         Branch.NOT_BALANCED: "totals not equal",
     }
-    table = [(row[0], row[1], row[5]) for row in rows("The conversation `cup`") if row[1].isdecimal()]
-    assert table == [(phase.kind.name, phase.mti, words[phase.branch]) for phase in CUP.phases]
+    table = [(row[0], row[1], row[5]) for row in conversation(dialect.name)]
+    assert table == [(phase.kind.name, phase.mti, words[phase.branch]) for phase in dialect.phases]
 
 
-def busy_day() -> tuple[Item, ...]:
+def conversation(dialect: str) -> list[list[str]]:
+    return [row for row in rows(f"The conversation `{dialect}`") if row[1].isdecimal()]
+
+
+def busy_day(dialect: str) -> tuple[Item, ...]:
     """A shop's day with everything in it, prepared by the terminal."""
     rules = Rules("270115120000", AfterCutoff.REFUND, Preauths.VOID)
-    return open_shop(seed=3, count=120, rules=rules).prepared.items
+    contexts = tuple(replace(context, dialect=dialect) for context in CONTEXTS)
+    return open_shop(seed=3, count=120, rules=rules, contexts=contexts).prepared.items
 
 
-def test_the_messages_of_the_conversation_have_the_references_that_the_page_says() -> None:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_messages_of_the_conversation_have_the_references_that_the_page_says(dialect: str) -> None:
     found: dict[str, set[tuple[int, int]]] = {}
-    for item in busy_day():
+    for item in busy_day(dialect):
         reference = BatchReference.decode(decode(item.message).text(60))
         found.setdefault(item.kind.name, set()).add((reference.message_type, reference.network_code))
-    for kind, _, types, code, *_ in (row for row in rows("The conversation `cup`") if row[1].isdecimal()):
+    for kind, _, types, code, *_ in conversation(dialect):
         assert {network_code for _, network_code in found[kind]} == {int(code)}
         used = {message_type for message_type, _ in found[kind]}
         if types == "by class":
@@ -336,14 +348,15 @@ def test_the_messages_of_the_conversation_have_the_references_that_the_page_says
             assert used == set(map(int, types.split(","))), kind
 
 
-def test_the_messages_of_the_conversation_have_the_fields_that_the_page_says() -> None:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_messages_of_the_conversation_have_the_fields_that_the_page_says(dialect: str) -> None:
     found: dict[str, set[frozenset[int]]] = {}
-    for item in busy_day():
+    for item in busy_day(dialect):
         fields = set(decode(item.message).fields) - {11, 41, 42, 53, 60, 64}
         found.setdefault(item.kind.name, set()).add(frozenset(fields))
-    for kind, _, _, _, text, _ in (row for row in rows("The conversation `cup`") if row[1].isdecimal()):
+    for kind, _, _, _, text, _ in conversation(dialect):
         always, _, sometimes = text.partition(";")
-        least = frozenset(map(int, re.findall(r"\d+", always)))
+        least = frozenset(map(int, re.findall(r"\d+", re.sub(r"\(\d+\)", "", always))))
         most = least | {int(number) for number in re.findall(r"^ (\d+)", sometimes)}
         assert found[kind] <= {least, most}, kind
         assert least in found[kind] and (most in found[kind]), kind
