@@ -21,15 +21,15 @@ from posdecom_simulator.world.line import Noise
 
 from . import scene
 from .invariants import Broken
+from .reference import REFERENCE_RECORDS, REFERENCE_SEED
 from .run import Unfinished, run
-from .test_world import REFERENCE_RECORDS, REFERENCE_SEED, only
 
 Patch = pytest.MonkeyPatch
 Plans = Iterable[FaultPlan]
 
 CLEAN = (FaultPlan(),)
 NOISY = (FaultPlan(Noise(flip=1e-3)),)
-EVERY_ANSWER_LOST = tuple(only(Fault.ANSWER_LOST, place) for place in range(1, 12))
+EVERY_ANSWER_LOST = tuple(FaultPlan.only(Fault.ANSWER_LOST, place) for place in range(1, 12))
 
 
 def forgets_that_it_booked(patch: Patch) -> None:

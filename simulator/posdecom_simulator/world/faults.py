@@ -120,6 +120,11 @@ class FaultPlan:
     old_journal_share: float = 0.5
     """How much of the journal an older copy has."""
 
+    @classmethod
+    def only(cls, fault: Fault, *numbers: int) -> FaultPlan:
+        """One kind of fault, at these of its events."""
+        return cls(at={fault: frozenset(numbers)})
+
     def __str__(self) -> str:
         """One line, only what is on."""
         noise = [

@@ -1,0 +1,41 @@
+"""One fault at every place where it may strike: seeds miss what enumeration finds."""
+
+from __future__ import annotations
+
+import pytest
+
+from posdecom_simulator.world.faults import Fault, FaultPlan
+
+from .reference import Report, reference, report
+
+UNPLUG_EVERY_BYTES = 97
+"""A prime, so that no multiple of a frame or chunk is hit again and again."""
+
+
+def test_power_cut_at_every_change_of_the_memory(record_property: Report) -> None:
+    places = reference(FaultPlan()).seen[Fault.POWER_CUT]
+    results = [reference(FaultPlan.only(Fault.POWER_CUT, place)) for place in range(1, places + 1)]
+    assert report(record_property, results) == {Fault.POWER_CUT: places}
+
+
+@pytest.mark.parametrize("later", [1, 2])
+def test_second_power_cut_while_the_terminal_recovers(later: int, record_property: Report) -> None:
+    places = reference(FaultPlan()).seen[Fault.POWER_CUT]
+    results = [
+        reference(FaultPlan.only(Fault.POWER_CUT, place, place + later)) for place in range(1, places + 1)
+    ]
+    assert report(record_property, results)[Fault.POWER_CUT] >= 2 * places - later
+
+
+@pytest.mark.parametrize("when", [Fault.KILL_BEFORE, Fault.KILL_AFTER])
+def test_agent_killed_at_every_append_to_the_journal(when: Fault, record_property: Report) -> None:
+    places = reference(FaultPlan()).seen[when]
+    results = [reference(FaultPlan.only(when, place)) for place in range(1, places + 1)]
+    assert report(record_property, results) == {when: places}
+
+
+@pytest.mark.slow
+def test_line_unplugged_all_along_the_session(record_property: Report) -> None:
+    places = range(1, reference(FaultPlan()).delivered_bytes, UNPLUG_EVERY_BYTES)
+    results = [reference(FaultPlan.only(Fault.UNPLUG, place)) for place in places]
+    assert report(record_property, results) == {Fault.UNPLUG: len(places)}

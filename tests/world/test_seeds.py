@@ -1,0 +1,19 @@
+"""Decommissions by seed, each with its own faults. A failing one prints the command that replays it."""
+
+from __future__ import annotations
+
+import pytest
+
+from posdecom_simulator.world.faults import Fault
+
+from .reference import Report, report
+from .run import run
+
+SEEDS = range(150)
+RECORDS_MAX = 8
+
+
+@pytest.mark.slow
+def test_every_seed_ends_well_and_every_fault_strikes(record_property: Report) -> None:
+    fired = report(record_property, (run(seed, 1 + seed % RECORDS_MAX) for seed in SEEDS))
+    assert [fault for fault in Fault if not fired[fault]] == []
