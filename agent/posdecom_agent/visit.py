@@ -45,6 +45,7 @@ from posdecom_protocol.stack import ChannelOver, LinkOver, Stack
 
 from .approach import Access, Answered, Approach, Met, Over, Ready, Stranger
 from .job import Job
+from .judgement import check_receipts
 
 ITEMS_PER_READ: Final = 64
 """About one bulk of messages: what is lost if the laptop dies before it is synced."""
@@ -138,6 +139,8 @@ class Visit:
         self._goal = goal
         self._state: LifecycleState | None = None
         self._request: Request | None = None
+        """What the next reply must answer; None while a busy terminal is left alone."""
+        self._is_asked = False
         self._asked_up_to = 0
         self._answer_by: float | None = None
         self._ask_again_at: float | None = None
@@ -154,15 +157,15 @@ class Visit:
 
     def tick(self, now: float) -> None:
         self._approach.tick(now)
+        self._turn(now)
         if self._answer_by is not None and now >= self._answer_by:
             self._finish(Silent(), now)
-        if self._ask_again_at is not None and now >= self._ask_again_at and self._request is not None:
+        if self._ask_again_at is not None and now >= self._ask_again_at:
             self._ask_again_at = None
-            self._ask(self._request, now)
-        self._turn(now)
+            self._next(now)
 
     def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
-        self._read_ahead(now)
+        self._ask()
         return self._approach.bytes_to_send(now, room_bytes)
 
     def deadline(self) -> float | None:
@@ -199,25 +202,39 @@ class Visit:
 
     def _judge(self, reply: Reply, now: float) -> None:
         self._answer_by = None
+        if not self._is_answer(reply):
+            self._finish(CutOff(ChannelOver("the terminal sent a message out of place")), now)
+            return
         try:
             self._keep(reply, now)
         except DocumentError as error:
             self._finish(BadDocument(error), now)
 
+    def _is_answer(self, reply: Reply) -> bool:
+        """Whether the terminal may say this to what it was asked."""
+        match reply:
+            case Refused():
+                return True
+            case Released(state) if state not in RELEASED:
+                return False
+            case Proof(kind):
+                return self._request == GetProof(kind)
+            case _:
+                return isinstance(reply, ANSWERS.get(type(self._request), ()))
+
     def _keep(self, reply: Reply, now: float) -> None:
         match reply:
             case Refused(reason=Refusal.BUSY) if self._busy_left:
                 self._busy_left -= 1
-                self._ask_again_at = now + BUSY_RETRY_S
+                self._request, self._ask_again_at = None, now + BUSY_RETRY_S
                 return
             case Refused(reason=Refusal.NOT_FOUND) if self._request == GetProof(ProofKind.SECOND_RECEIPT):
-                self._job.keep_receipts(self._receipts)  # most releases have one signature
+                self._keep_receipts(self._receipts)  # most releases have one signature
             case Refused(reason=reason):
                 self._finish(TurnedDown(type(self._request).__name__, reason), now)
                 return
             case Sealed(seal):
-                self._authenticated(open_document(seal, Seal))
-                self._job.keep_seal(seal)
+                self._keep_seal(seal)
                 self._state = LifecycleState.FROZEN
             case Items(first, items):
                 self._job.keep_items(first, items)
@@ -225,67 +242,81 @@ class Visit:
                     self._wait_for_answer(now)
                     return
             case Released(state):
-                self._job.keep_once("released")
                 self._state = state
             case Erasing():
                 self._finish(Restarting(), now)
                 return
             case Proof():
                 self._keep_proof(reply)
-            case Inventory() | Thawed() | Confirmed():
-                raise DocumentError("reply", "answers no request of this visit")
+            case Released() | Inventory() | Thawed() | Confirmed():
+                raise AssertionError("no answer to any request of a visit")
         self._next(now)
 
     def _keep_proof(self, proof: Proof) -> None:
+        if self._request != GetProof(proof.kind):
+            raise DocumentError("proof", "is not the one that was asked for")
         match proof.kind:
             case ProofKind.SEAL:
-                self._authenticated(open_document(proof.document, Seal))
-                self._job.keep_seal(proof.document)
+                self._keep_seal(proof.document)
             case ProofKind.RECEIPT:
                 self._receipts = (proof.document,)
             case ProofKind.SECOND_RECEIPT:
-                self._job.keep_receipts((*self._receipts, proof.document))
+                self._keep_receipts((*self._receipts, proof.document))
             case ProofKind.EVIDENCE:
                 evidence = open_document(proof.document, Evidence)
                 self._authenticated(evidence)
                 self._check_evidence(evidence.body)
                 self._job.keep_once("evidence", proof.document)
             case ProofKind.ORDER:
-                raise DocumentError("reply", "answers no request of this visit")
+                raise AssertionError("no visit asks for the order")
+
+    def _keep_seal(self, seal: bytes) -> None:
+        self._authenticated(open_document(seal, Seal))
+        self._job.keep_seal(seal)
+
+    def _keep_receipts(self, receipts: tuple[bytes, ...]) -> None:
+        check_receipts(receipts, self._job, self._access.anchors)
+        self._job.keep_receipts(receipts)
 
     # --- what to ask ---------------------------------------------------------------------------------
 
     def _next(self, now: float) -> None:
         assert self._state is not None
         match NEXT[self._state](self, now):
-            case ReadItems() as first:
-                self._asked_up_to = first.first - 1
-                self._request = first
-                self._wait_for_answer(now)
-                self._read_ahead(now)
             case request if isinstance(request, Request):
-                self._ask(request, now)
+                self._request, self._is_asked = request, False
+                self._asked_up_to = self._job.items_stored
+                self._wait_for_answer(now)
             case end:
                 self._finish(end, now)
 
-    def _read_ahead(self, now: float) -> None:
-        """Keep `READS_AHEAD` reads on the line while items are missing; the window beyond is the link's affair."""
-        seal = self._job.seal
-        if self.end is not None or not isinstance(self._request, ReadItems) or seal is None:
-            return
-        while self._asked_up_to < seal.body.item_count and self._approach.is_ready:
-            if self._asked_up_to - self._job.items_stored > (READS_AHEAD - 1) * ITEMS_PER_READ:
-                return
-            count = min(ITEMS_PER_READ, seal.body.item_count - self._asked_up_to)
-            self._approach.ask(ReadItems(self._asked_up_to + 1, count))
-            self._asked_up_to += count
+    def _ask(self) -> None:
+        """Whatever the line takes now. Where the session is over, `Over` is on its way, and nothing is asked."""
+        while self.end is None and self._approach.is_ready and (request := self._unasked()) is not None:
+            self._approach.ask(request)
 
-    def _ask(self, request: Request, now: float) -> None:
+    def _unasked(self) -> Request | None:
+        """The request that is due, once; of reads as many as may be under way."""
+        request = self._request
+        if isinstance(request, ReadItems):
+            return self._read_ahead()
+        if self._is_asked:
+            return None
+        self._is_asked = True
         if isinstance(request, StartErase):
             self._job.keep_once("erasing")
-        self._request = request
-        self._approach.ask(request)
-        self._wait_for_answer(now)
+        return request
+
+    def _read_ahead(self) -> ReadItems | None:
+        """One more read while items are missing, `READS_AHEAD` at once; the window beyond is the link's affair."""
+        assert self._job.seal is not None
+        first, item_count = self._asked_up_to + 1, self._job.seal.body.item_count
+        under_way = self._asked_up_to - self._job.items_stored
+        if first > item_count or under_way > (READS_AHEAD - 1) * ITEMS_PER_READ:
+            return None
+        count = min(ITEMS_PER_READ, item_count - self._asked_up_to)
+        self._asked_up_to += count
+        return ReadItems(first, count)
 
     def _wait_for_answer(self, now: float) -> None:
         self._answer_by = now + ANSWER_S
@@ -319,7 +350,7 @@ class Visit:
         if self._job.seal is None:
             return OfferOrder(int(now), self._job.order.data)
         if not self._job.custody_is_complete:
-            return ReadItems(self._job.items_stored + 1, 1)
+            return ReadItems(self._job.items_stored + 1, ITEMS_PER_READ)
         if self._goal is Goal.FLUSH or not self._job.receipts:
             return Reached()
         return OfferRelease(self._job.receipts)
@@ -344,6 +375,29 @@ class Visit:
             return ProofKind.SECOND_RECEIPT if self._receipts else ProofKind.RECEIPT
         return ProofKind.EVIDENCE if self._job.evidence is None else None
 
+
+RELEASED: Final = frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED})
+
+ANSWERS: Final[dict[type[Any], tuple[type[Any], ...]]] = {
+    OfferOrder: (Sealed, Refused),
+    ReadItems: (Items, Refused),
+    OfferRelease: (Released, Refused),
+    StartErase: (Erasing, Refused),
+    GetProof: (Proof, Refused),
+}
+"""What a terminal may answer to what it was asked last; anything else ends the visit before any of it is kept."""
+
+RELEASED: Final = frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED})
+
+RELEASED: Final = frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED})
+
+ANSWERS: Final[dict[type[object], type[object]]] = {
+    OfferOrder: Sealed,
+    ReadItems: Items,
+    OfferRelease: Released,
+    StartErase: Erasing,
+}
+"""Which reply answers which request, beside `Refused`, and `Proof` of the kind that was asked for."""
 
 NEXT: Final[dict[LifecycleState, Callable[[Visit, float], Request | VisitEnd]]] = {
     LifecycleState.ACTIVE: Visit._when_active,
