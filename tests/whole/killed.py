@@ -69,10 +69,12 @@ def state_of(store: Any) -> str:
 
 
 def trap_memory(trap: Trap) -> None:
-    from posdecom_simulator.terminal.store import LogStore
+    from posdecom_simulator.terminal.hardware import HardwareStore
 
-    LogStore.put = trap.around(LogStore.put, lambda store, *_: state_of(store))  # type: ignore[method-assign]
-    LogStore.erase = trap.around(LogStore.erase, lambda store, *_: state_of(store))  # type: ignore[method-assign]
+    for name in ("put", "erase", "sanitize"):
+        setattr(
+            HardwareStore, name, trap.around(getattr(HardwareStore, name), lambda store, *_: state_of(store))
+        )
 
 
 def trap_line(trap: Trap) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 import click
 
 from ..history import write_history
+from ..memory.image import Image
 from ..population import TRADING_S, populate
 from ..site import SiteTerminal
 from ..terminal.faces import Face, PtyFace, SerialFace, TcpFace
 from ..terminal.freeze import transactions as transactions_of
+from ..terminal.hardware import HardwareStore
 from ..terminal.personalise import is_personalised, personalise
 from ..terminal.serve import serve
-from ..terminal.store import LogStore
+from ..terminal.store import Store
 
 
 @click.command(
@@ -52,7 +54,7 @@ def command(
 ) -> None:
     if [pty, port_url is not None, tcp is not None].count(True) != 1:
         raise click.UsageError("say where to answer: one of --pty, --port, --tcp")
-    store = LogStore.open(state)
+    store = HardwareStore(Image.open(state))
     if not is_personalised(store):
         _first_start(store, site, serial, transactions, seed)
     serve(
@@ -62,7 +64,7 @@ def command(
     )
 
 
-def _first_start(store: LogStore, site: Path, serial: str, transactions: int, seed: int) -> None:
+def _first_start(store: Store, site: Path, serial: str, transactions: int, seed: int) -> None:
     """A day of trade that ended an hour ago; what the acquirer saw of it goes into the acquirer's folder."""
     terminal = SiteTerminal.load(site / "terminals" / serial)
     opened_at = int(time.time()) - TRADING_S - 3600

@@ -4,13 +4,15 @@ The erase runs at boot and only there. `intend` makes it durable and the termina
 was intended to its end before the terminal serves one byte, however often the supply fails in between. Each step may
 be repeated: erasing what is gone changes nothing, and the evidence comes out as the same bytes.
 
-What is destroyed: every slot of `slots.ERASE_ORDER`, all transactions and items, the acquirer's and the technicians'
-anchors and settings; in mode retire the identity keys too. What is kept: the chain of documents, the device's make and
-serial, its certificates and, in redeploy and repair, its identity keys.
+What is destroyed: every slot of `slots.ERASE_ORDER` and the memory's own wrapping key, all transactions and items, the
+acquirer's and the technicians' anchors and settings, and then every older copy of any of them, wherever the memory has
+left it; in mode retire the identity keys too. What is kept: the chain of documents, the device's make and serial, its
+certificates and, in redeploy and repair, its identity keys.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,7 +36,7 @@ from posdecom_protocol.schema import Choice, Field, Many, Record, Whole
 from . import slots
 from .device import Life, decode_device, decode_life, encode_device, encode_life
 from .identity import attestation_key
-from .store import Store
+from .store import RegionErasure, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def intend(store: Store, life: Life, receipt_digests: tuple[bytes, ...], now: fl
         mode=order.body.mode,
         intended_at=int(now),
         boot_count=int.from_bytes(store.get(slots.BOOT_COUNT) or b"", "big"),
-        slots=tuple(_before(store, slot) for slot in slots.ERASE_ORDER),
+        slots=tuple(_before(store, slot) for slot in _slots()),
     )
     erasing = life.to(LifecycleState.ERASING)
     store.put({slots.INTENT: cbor.encode(_INTENT.pack(intent))})
@@ -103,14 +105,14 @@ def finish(store: Store) -> bool:
 
 def _erase_slots(store: Store, life: Life) -> Life:
     intent = _INTENT.unpack(cbor.decode(_held(store, slots.INTENT), "intent"), "intent")
-    for slot in slots.ERASE_ORDER:
+    for slot in _slots():
         store.erase((slot.key, slot.kcv))
     for prefix in (slots.TRANSACTION_PREFIX, slots.ITEM_PREFIX):
         store.erase(list(store.names(prefix)))
     store.erase((slots.ACQUIRER_ANCHORS, slots.CHANNEL_ANCHORS, slots.STAN))
     device = decode_device(_held(store, slots.DEVICE))
     store.put({slots.DEVICE: encode_device(replace(device, contexts=()))})
-    store.put({slots.EVIDENCE: _evidence(store, intent)})
+    store.put({slots.EVIDENCE: _evidence(store, intent, store.sanitize())})
     erased = life.to(LifecycleState.ERASED)
     store.put({slots.STATE: encode_life(erased)})
     return erased
@@ -127,7 +129,11 @@ def _erase_identity(store: Store, life: Life) -> None:
     store.put({slots.STATE: encode_life(life.to(final))})
 
 
-def _evidence(store: Store, intent: Intent) -> bytes:
+def _slots() -> tuple[slots.Slot, ...]:
+    return (*slots.ERASE_ORDER, slots.WRAP)
+
+
+def _evidence(store: Store, intent: Intent, regions: Mapping[str, RegionErasure]) -> bytes:
     """Signed after read-back: each slot is looked at again, and one that is not empty is said to be so."""
     device = decode_device(_held(store, slots.DEVICE))
     retire = intent.mode is Mode.RETIRE
@@ -148,10 +154,11 @@ def _evidence(store: Store, intent: Intent) -> bytes:
         erased_at=intent.intended_at,
         tamper=Tamper.TAMPERED if store.get(slots.TAMPER_MARK) else Tamper.INTACT,
         slots=tuple(
-            _after(store, slot, report) for slot, report in zip(slots.ERASE_ORDER, intent.slots, strict=True)
+            _after(store, slot, report, regions[store.region_of(slot.key)])
+            for slot, report in zip(_slots(), intent.slots, strict=True)
         ),
         to_be_destroyed=tuple(slot.name for slot in slots.IDENTITY) if retire else (),
-        kept=_KEPT if retire else (*_KEPT, _KEPT_IDENTITY),
+        kept=(*_KEPT, *(() if retire else (_KEPT_IDENTITY,)), *_stuck(regions)),
     )
     return issue(evidence, attestation_key(store))
 
@@ -169,12 +176,21 @@ def _before(store: Store, slot: slots.Slot) -> SlotReport:
     )
 
 
-def _after(store: Store, slot: slots.Slot, before: SlotReport) -> SlotReport:
-    if store.get(slot.key) is not None:
-        return replace(before, method=EraseMethod.OVERWRITE, read_back=ReadBack.NOT_EMPTY)
-    if before.read_back is ReadBack.WAS_EMPTY:
+def _after(store: Store, slot: slots.Slot, before: SlotReport, region: RegionErasure) -> SlotReport:
+    """By the region as a whole: a slot is not empty while any part of its region did not read back."""
+    if store.get(slot.key) is None and before.read_back is ReadBack.WAS_EMPTY:
         return before
-    return replace(before, method=EraseMethod.OVERWRITE, read_back=ReadBack.EMPTY)
+    is_empty = store.get(slot.key) is None and region.is_read_back
+    return replace(before, method=region.method, read_back=ReadBack.EMPTY if is_empty else ReadBack.NOT_EMPTY)
+
+
+def _stuck(regions: Mapping[str, RegionErasure]) -> Iterator[Kept]:
+    for name, region in regions.items():
+        if region.stuck_bits:
+            yield Kept(
+                f"{region.stuck_bits} worn bits of {name}",
+                "read back zero; they hold nothing and do not erase",
+            )
 
 
 def _order(store: Store) -> Signed[Order]:

@@ -64,6 +64,9 @@ STORAGE: Final = Slot("STORAGE", "D0", "AES-256", "B", KcvMethod.AES_CMAC, TMK.n
 ERASE_ORDER: Final[tuple[Slot, ...]] = (TPK, TAK, TDK, DUKPT, DUKPT_TDES, TMK, TMK_TDES, STORAGE)
 """Session keys, DUKPT registers, key-encryption key, data-at-rest key. Account data follow, the identity is last."""
 
+WRAP: Final = Slot("WRAP", "K0", "AES-256", "B", KcvMethod.AES_CMAC)
+"""Made by the memory itself, where it keeps keys wrapped (`hardware`); goes after what it wraps. Nothing loads it."""
+
 IDENTITY: Final[tuple[Slot, ...]] = (
     Slot("IDENTITY-CHANNEL", "S0", "Ed25519", "S", KcvMethod.PUBLIC_KEY),
     Slot("IDENTITY-ATTESTATION", "S0", "Ed25519", "S", KcvMethod.PUBLIC_KEY),

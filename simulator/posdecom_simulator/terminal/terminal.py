@@ -105,6 +105,11 @@ class Terminal:
         """False for a clock that stands before the last transaction: a dead battery. Its dates judge nobody."""
         return now >= self.life.last_record_at
 
+    @property
+    def has_identity(self) -> bool:
+        """Whether the terminal can prove who it is: not once retired, nor after a tamper that reached its keys."""
+        return self._store.get(slots.CHANNEL_KEY.key) is not None
+
     def confirm(self) -> Confirmed:
         """What the terminal says first in every channel."""
         return Confirmed(self.life.state, self.is_tampered)

@@ -1,0 +1,1 @@
+"""A terminal's memory as hardware: flash, battery-backed SRAM, secure element. Knows neither keys nor lifecycle."""
