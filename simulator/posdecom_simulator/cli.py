@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "provision": (".commands.provision", "Make a site: authorities, an acquirer, a terminal with sales."),
     "terminal": (".commands.terminal", "Run a terminal on a PTY, on TCP or on a serial port."),
     "acquirer": (".commands.acquirer", "Run the acquirer: ISO 8583 host and release desk."),
+    "forensics": (".commands.forensics", "Search a terminal's memory for every key that it ever held."),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..forensics.record import note_in, note_nothing
 from ..provision import provision
 
 
@@ -18,8 +19,14 @@ from ..provision import provision
     "--terminals", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many terminals."
 )
 @click.option("--seed", type=int, help="Make every key from this number, so that a run can be repeated.")
-def command(directory: Path, terminals: int, seed: int | None) -> None:
-    site = provision(directory, terminals, seed, now=time.time())
+@click.option(
+    "--record-secrets",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Append every secret of a terminal to this file, for forensics.",
+)
+def command(directory: Path, terminals: int, seed: int | None, record_secrets: Path | None) -> None:
+    note = note_nothing if record_secrets is None else note_in(record_secrets)
+    site = provision(directory, terminals, seed, now=time.time(), note=note)
     click.echo(f"technician   {site.technician}    the agent's --site")
     click.echo(f"acquirer     {site.acquirer}")
     click.echo(f"trust        {site.trust}    for posdecom verify --trust")
