@@ -16,11 +16,11 @@ from typing import Final, Protocol, TypeAlias, assert_never
 
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.link_events import CloseReason
-from posdecom_protocol.messages import Refusal
 from posdecom_protocol.stack import ChannelOver, LinkOver
 
 from . import catalogue
 from .job import Job
+from .refusals import REFUSALS
 from .settlement import Finished, Reason, Stopped
 from .trouble import Trouble
 from .visit import (
@@ -159,9 +159,12 @@ _DONE: Final[tuple[tuple[Step, Callable[[Job], bool]], ...]] = (
 # --- carrying it out -----------------------------------------------------------------------------
 
 
-def carry_out(job: Job, stations: Stations, tell: Tell) -> None:
-    """Bring ``job`` to its end, or raise `Trouble` where it has to wait or somebody has to decide."""
-    while (step := next_step(job)) is not Step.DONE:
+_ORDER: Final = tuple(Step)
+
+
+def carry_out(job: Job, stations: Stations, tell: Tell, through: Step = Step.CLOSE) -> None:
+    """Bring ``job`` through this step, or raise `Trouble` where it has to wait or somebody has to decide."""
+    while (step := next_step(job)) is not Step.DONE and _ORDER.index(step) <= _ORDER.index(through):
         tell(step, "begins")
         match step:
             case Step.FLUSH:
@@ -318,24 +321,3 @@ def _desk_trouble(reply: DeskReply) -> Trouble:
             return Trouble(catalogue.HOST_UNREACHABLE, party="the release desk", cause=reason)
         case Receipts() | ClosedBy() | Pending():
             return Trouble(catalogue.HOST, cause="the desk answered something else than it was asked")
-
-
-REFUSALS: Final[dict[Refusal, str]] = {
-    Refusal.ISSUER_CHAIN: "the signer does not belong to the acquirer that this terminal trusts",
-    Refusal.ROLE: "the signer's certificate does not carry the role for this document",
-    Refusal.SIGNATURES: "a signature is missing, invalid, or not by two different keys",
-    Refusal.TYPE_AND_VERSION: "it is not a document of the type and version that is needed",
-    Refusal.TERMINAL: "it names another terminal",
-    Refusal.ORDER: "it belongs to another order",
-    Refusal.SEAL: "it does not agree with this terminal's seal and totals",
-    Refusal.CHALLENGE: "it was made for an earlier freeze of this terminal",
-    Refusal.ACTION: "the order does not allow the erase",
-    Refusal.STATE: "the terminal is in another state than this needs",
-    Refusal.ORDER_STALE: "the terminal has taken this or a later order before",
-    Refusal.ORDER_NOT_VALID_NOW: "the order is not valid now by the terminal's clock",
-    Refusal.ORDER_ACCOUNTS: "the order does not name every merchant and terminal number that it holds",
-    Refusal.CLOCK_IMPLAUSIBLE: "the terminal's clock is before its own last transaction",
-    Refusal.NOT_FOUND: "the terminal does not hold what was asked for",
-    Refusal.BUSY: "a sale is still in progress",
-    Refusal.TAMPERED: "the terminal was tampered with",
-}

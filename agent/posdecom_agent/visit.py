@@ -378,19 +378,6 @@ class Visit:
 
 RELEASED: Final = frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED})
 
-ANSWERS: Final[dict[type[Any], tuple[type[Any], ...]]] = {
-    OfferOrder: (Sealed, Refused),
-    ReadItems: (Items, Refused),
-    OfferRelease: (Released, Refused),
-    StartErase: (Erasing, Refused),
-    GetProof: (Proof, Refused),
-}
-"""What a terminal may answer to what it was asked last; anything else ends the visit before any of it is kept."""
-
-RELEASED: Final = frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED})
-
-RELEASED: Final = frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED})
-
 ANSWERS: Final[dict[type[object], type[object]]] = {
     OfferOrder: Sealed,
     ReadItems: Items,
