@@ -77,6 +77,7 @@ def test_what_is_signed_is_the_sig_structure() -> None:
         ("and nothing else", {**HEADER, 2: (16,)}),
         ("and nothing else", {}),
         ("and nothing else", ()),
+        ("and nothing else", (1, 4, 16, 33)),
         *(("and nothing else", {k: v for k, v in HEADER.items() if k != label}) for label in HEADER),
         ("kid is not the certificate's", {**HEADER, 4: bytes(8)}),
         ("kid is not the certificate's", {**HEADER, 4: KID[:7]}),
@@ -108,6 +109,7 @@ SIGNATURE = bytes(64)
         ("is no array of four", [b"", {}, b""]),
         ("is no array of four", [b"", {}, b"", SIGNATURE, 0]),
         ("is no array of four", {0: 0}),
+        ("is no array of four", {0: 0, 1: 0, 2: 0, 3: 0}),
         ("has an unprotected header", [b"", {4: b""}, b"", SIGNATURE]),
         ("has an unprotected header", [b"", [], b"", SIGNATURE]),
         ("has an unprotected header", [b"", False, b"", SIGNATURE]),
@@ -189,6 +191,13 @@ def test_a_chain_of_several_certificates_is_an_array_leaf_first() -> None:
     assert parse(data, 10_000).chain == two.chain
     with pytest.raises(DocumentError, match="certificate 0 is not signed by the next"):
         verify(parse(data, 10_000), ANCHORS, Role.ORDER, NOW)
+
+
+@pytest.mark.parametrize("certificates", [1, 2, 3])
+def test_up_to_three_certificates_are_read(certificates: int) -> None:
+    """The shape only: whether one issued the other is `verify`'s business."""
+    chain = (LEAF,) * certificates
+    assert parse(sign(PAYLOAD, TYP, SigningKey(KEY.sign, chain)), 10_000).chain == chain
 
 
 def test_the_time_of_signing_is_judged_only_when_it_is_given() -> None:

@@ -43,7 +43,7 @@ from posdecom_protocol.documents.certificate import Certificate
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.evidence import Evidence
 from posdecom_protocol.documents.order import Order
-from posdecom_protocol.documents.receipt import Receipt
+from posdecom_protocol.documents.receipt import Receipt, Refusal
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.verdict import judge
@@ -281,6 +281,7 @@ def test_a_document_over_its_size_is_refused_before_it_is_read() -> None:
         (lambda one: replace(one, refused=replace(one.refused, amount=1)), True),
         (lambda one: replace(one, undelivered=replace(one.undelivered, count=1)), True),
         (lambda one: replace(one, undelivered=replace(one.undelivered, amount=1)), True),
+        (lambda one: replace(one, refusals=(Refusal(2, "96"),)), True),
         (lambda one: replace(one, withheld=replace(one.withheld, count=1, amount=1)), False),
     ],
 )
