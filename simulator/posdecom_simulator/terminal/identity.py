@@ -1,4 +1,4 @@
-"""The terminal's identity keys at work. Keys are read from the store for one signature and not kept."""
+"""The terminal's identity keys at work. A key is read from the store for one signature, and wiped after it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from posdecom_protocol.cose import SigningKey
 from posdecom_protocol.errors import LocalError
 
 from . import slots
+from .key_loading import held_key
 from .store import Store
 
 
 def attestation_key(store: Store) -> SigningKey:
-    """The key that signs seal and evidence, with its device certificate. `LocalError` once it is destroyed."""
+    """The key that signs seal and evidence, with its device certificate. Signing is refused once it is destroyed."""
     certificate = store.get(slots.ATTESTATION_CERTIFICATE)
     if certificate is None:
         raise LocalError("the store holds no attestation certificate")
 
     def sign(message: bytes) -> bytes:
-        secret = store.get(slots.ATTESTATION_KEY.key)
-        if secret is None:
-            raise LocalError("the attestation key is gone")
-        return Ed25519PrivateKey.from_private_bytes(secret).sign(message)
+        with held_key(store, slots.ATTESTATION_KEY) as key:
+            return Ed25519PrivateKey.from_private_bytes(key.data).sign(message)
 
     return SigningKey(sign, (certificate,))
