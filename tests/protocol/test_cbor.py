@@ -205,6 +205,11 @@ def test_keys_for_which_the_two_orders_could_differ_are_refused(key: int) -> Non
         decode(encode({key: 0}), "here")
 
 
+def test_a_long_string_is_no_map_key_although_its_length_would_do() -> None:
+    with pytest.raises(DocumentError, match="map key that is neither unsigned nor private"):
+        decode(b"\xa1\x5a\x00\x01\x00\x00" + bytes(65536) + b"\x00", "here")
+
+
 def test_the_two_orders_do_differ_outside_the_allowed_keys() -> None:
     """Why keys stop at 2^32: nine bytes of head sort last by length and first by value."""
     wide, private = cbor2.dumps(2**32), cbor2.dumps(PRIVATE_KEY_MAX)
