@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from ..forensics.record import Note, note_in, note_nothing
 from ..history import write_history
 from ..memory.image import Image
 from ..population import TRADING_S, populate
@@ -17,6 +19,8 @@ from ..terminal.faces import Face, PtyFace, SerialFace, TcpFace
 from ..terminal.freeze import transactions as transactions_of
 from ..terminal.hardware import HardwareStore
 from ..terminal.personalise import is_personalised, personalise
+from ..terminal.process_memory import protect
+from ..terminal.recording import RecordingStore
 from ..terminal.serve import serve
 from ..terminal.store import Store
 
@@ -41,6 +45,11 @@ from ..terminal.store import Store
     "--transactions", default=200, show_default=True, type=click.IntRange(0), help="At the first start."
 )
 @click.option("--seed", default=1, show_default=True, type=int, help="Of the transactions.")
+@click.option(
+    "--record-secrets",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Append every secret to this file, for forensics. It is never read.",
+)
 def command(
     site: Path,
     serial: str,
@@ -51,12 +60,15 @@ def command(
     tcp: str | None,
     transactions: int,
     seed: int,
+    record_secrets: Path | None,
 ) -> None:
     if [pty, port_url is not None, tcp is not None].count(True) != 1:
         raise click.UsageError("say where to answer: one of --pty, --port, --tcp")
-    store = HardwareStore(Image.open(state))
+    protect()
+    note = note_nothing if record_secrets is None else note_in(record_secrets)
+    store = RecordingStore(HardwareStore(Image.open(state)), note)
     if not is_personalised(store):
-        _first_start(store, site, serial, transactions, seed)
+        _first_start(store, site, serial, _Day(transactions, seed), note)
     serve(
         store,
         _face(state, link, port_url, tcp),
@@ -64,12 +76,18 @@ def command(
     )
 
 
-def _first_start(store: Store, site: Path, serial: str, transactions: int, seed: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Day:
+    transactions: int
+    seed: int
+
+
+def _first_start(store: Store, site: Path, serial: str, day: _Day, note: Note) -> None:
     """A day of trade that ended an hour ago; what the acquirer saw of it goes into the acquirer's folder."""
     terminal = SiteTerminal.load(site / "terminals" / serial)
     opened_at = int(time.time()) - TRADING_S - 3600
-    population = populate(seed, transactions, terminal.settings.contexts, opened_at)
-    personalise(store, terminal, population)
+    population = populate(day.seed, day.transactions, terminal.settings.contexts, opened_at)
+    personalise(store, terminal, population, note)
     folder = site / "acquirer" / "history"
     folder.mkdir(mode=0o700, exist_ok=True)
     lines = write_history(terminal.settings.contexts, transactions_of(store))

@@ -1,9 +1,11 @@
-"""A store that tells of every secret put into it, before it gets there. For tests and forensics only."""
+"""A store that tells of every secret that is put into it. For tests and forensics only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
+
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from posdecom_protocol.secret import BytesLike
 from posdecom_protocol.tr31_header import decode_header
@@ -11,7 +13,7 @@ from posdecom_protocol.tr31_header import decode_header
 from ..forensics.record import Kind, Note
 from . import slots
 from .slots import Slot
-from .store import Store
+from .store import RegionErasure, Store
 
 REGISTER_BYTES: Final = 16
 """Of either key set; what stands before the registers in their state is no secret and shorter."""
@@ -30,17 +32,32 @@ class RecordingStore:
         return self._store.get(name)
 
     def put(self, values: Mapping[str, bytes]) -> None:
-        for name, value in values.items():
-            if name in _BY_KEY:
-                slot = _BY_KEY[name]
-                self._note(slot.name, Kind.STORED, secrets_in(slot, value))
+        secrets = {_BY_KEY[name]: value for name, value in values.items() if name in _BY_KEY}
+        for slot, value in secrets.items():
+            self._note(slot.name, Kind.STORED, secrets_in(slot, value))
         self._store.put(values)
+        for slot in (slots.TMK, slots.TMK_TDES):
+            if slot in secrets:
+                self._note_wrapped(slot, secrets[slot])
 
     def erase(self, names: Iterable[str]) -> None:
         self._store.erase(names)
 
     def names(self, prefix: str = "") -> Iterator[str]:
         return self._store.names(prefix)
+
+    def sanitize(self) -> Mapping[str, RegionErasure]:
+        return self._store.sanitize()
+
+    def region_of(self, name: str) -> str:
+        return self._store.region_of(name)
+
+    def _note_wrapped(self, slot: Slot, value: bytes) -> None:
+        """A memory that keeps master keys wrapped makes its wrapping key with the first of them; see `hardware`."""
+        wrapping_key = self._store.get(slots.WRAP.key)
+        if wrapping_key is not None:
+            self._note(slots.WRAP.name, Kind.STORED, [wrapping_key])
+            self._note(slot.name, Kind.WRAPPED, [aes_key_wrap_with_padding(wrapping_key, value)])
 
 
 def secrets_in(slot: Slot, value: BytesLike) -> Iterator[BytesLike]:
