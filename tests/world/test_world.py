@@ -13,11 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from posdecom_agent.dialects import Delivered
+from posdecom_agent.job import Job
+from posdecom_agent.procedure import SettleEnd
+from posdecom_agent.settlement import Finished
 from posdecom_protocol.documents.certificate import State
+from posdecom_protocol.documents.seal import SealedContext
+from posdecom_protocol.records import ItemKind
 from posdecom_simulator.world.faults import Fault, FaultPlan
 
 from .reference import REFERENCE_RECORDS, REFERENCE_SEED, reference
 from .run import run
+from .stations import VirtualStations
 
 
 @pytest.mark.parametrize("tier", ["A", "B"])
@@ -68,3 +75,24 @@ def test_a_terminal_whose_clock_is_dead_after_the_freeze_lets_the_technician_in(
     for place in range(1, changes + 1):
         at = {Fault.POWER_CUT: frozenset({place}), Fault.CLOCK_RESET: frozenset({1})}
         assert run(REFERENCE_SEED, REFERENCE_RECORDS, tier, FaultPlan(at=at)).state is State.COMPLETE
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_agent_that_believes_it_delivered_everything_is_sent_back_by_the_desk(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that lies, however it came to: the desk looks into its own books, and names what they lack."""
+    settle, believed = VirtualStations.settle, set[int]()
+
+    def believe_first(self: VirtualStations, job: Job, context: SealedContext) -> SettleEnd:
+        if context.index in believed:
+            return settle(self, job, context)
+        believed.add(context.index)
+        for sequence in range(context.item_first, context.item_last + 1):
+            is_totals = job.item(sequence).kind is ItemKind.TOTALS
+            job.keep_outcome(sequence, Delivered(balanced=True if is_totals else None), bytes(32))
+        return Finished()
+
+    monkeypatch.setattr(VirtualStations, "settle", believe_first)
+    assert run(seed, plan=FaultPlan()).state in (State.COMPLETE, State.EXCEPTIONS)
+    assert believed
