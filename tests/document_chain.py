@@ -243,7 +243,7 @@ def seal_body(order: bytes) -> Seal:
     full = SealedContext(
         0, "acquirer-a", "123456789012345", "TERM0001", 156, 24, "cup", classes, TOTALS, 1, 5
     )
-    empty = SealedContext(1, "acquirer-a", "123456789012345", "TERM0002", 344, 7, "cup", (), (), 0, 0)
+    empty = SealedContext(1, "acquirer-a", "123456789012345", "TERM0002", 344, 7, "cup", (), (), 6, 5)
     return Seal(
         serial=SERIAL,
         order_digest=digest(order),

@@ -27,15 +27,19 @@ from document_chain import (
     TWO_HANDS,
     YEARS,
     Identity,
+    seal_body,
     write_chain,
 )
 from posdecom_protocol.certificates import ROLE_OIDS, Role, load_anchors
 from posdecom_protocol.cose import ALG_ED25519, SigningKey
-from posdecom_protocol.documents import SHAPES, authenticate, open_document
+from posdecom_protocol.documents import SHAPES, authenticate, issue, open_document
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.order import Order
+from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.guard import RELEASE
+from posdecom_protocol.limits import ITEMS_MAX
 from posdecom_protocol.schema import Choice, Fixed, Flag, Kind, Many, Octets, Record, Text, Time, Whole
+from shop import CONTEXTS, NO_CUTOFF, freeze_day, open_shop
 
 PAGE = (Path(__file__).parents[2] / "docs" / "documents.md").read_text("utf-8")
 FILE = write_chain(AS_USUAL, TWO_HANDS).file
@@ -152,6 +156,28 @@ def test_every_derived_state_stands_on_the_page() -> None:
     for state in State:
         assert f"| {state.name.lower()} |" in section("Derived states")
     assert str(ALG_ED25519) in section("Protected header")
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+def test_the_contexts_of_a_seal_share_out_its_items_as_the_page_says(empty: int) -> None:
+    contexts = tuple(replace(CONTEXTS[0], index=index, tid=f"TERM000{index}") for index in range(3))
+    day = [one for one in open_shop(seed=4, count=30, contexts=contexts).day if one.context != empty]
+    prepared = freeze_day(day, NO_CUTOFF, contexts).prepared
+    before = 0
+    for context in prepared.contexts:
+        assert context.item_first == before + 1
+        assert (context.item_last == before) == (context.index == empty)
+        before = context.item_last
+    assert before == len(prepared.items)
+    places = "Contexts of 5, 0 and 3 items: 1 to 5, 6 to 5, 6 to 8."
+    assert places in section("SealedContext")
+
+
+def test_a_context_without_items_may_stand_behind_the_last_item_that_there_may_be() -> None:
+    seal = seal_body(b"order")
+    last = replace(seal.contexts[1], item_first=ITEMS_MAX + 1, item_last=ITEMS_MAX)
+    document = issue(replace(seal, contexts=(seal.contexts[0], last)), HANDS.seal)
+    assert open_document(document, Seal).body.contexts[1] == last
 
 
 # --- the recipe ----------------------------------------------------------------------------------

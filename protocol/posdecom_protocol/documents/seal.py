@@ -53,7 +53,8 @@ class SealedContext:
     totals: tuple[GroupTotals, ...]
     item_first: int
     item_last: int
-    """Sequence numbers of its items, both inclusive; ``item_last`` is below ``item_first`` where it has none."""
+    """Sequence numbers of its items, both inclusive. Without items ``item_first`` is the number that its first item
+    would have had, 1 to item_count + 1, and ``item_last`` the one before."""
 
     @property
     def has_items(self) -> bool:
@@ -113,7 +114,7 @@ SEALED_CONTEXT: Final = Record(
         7: Field("dialect", Text(16)),
         8: Field("classes", Many(CLASS_COUNT, len(TransactionClass))),
         9: Field("totals", Many(GROUP_TOTALS, 2)),
-        10: Field("item_first", Whole(ITEMS_MAX)),
+        10: Field("item_first", Whole(ITEMS_MAX + 1, low=1)),
         11: Field("item_last", Whole(ITEMS_MAX)),
     },
 )
