@@ -200,7 +200,7 @@ def check_cancellation(data: bytes, holding: Holding) -> Signed[Cancellation]:
     conditions = (
         (Refusal.ISSUER_CHAIN, signer.issuer_id == holding.order_signer.issuer_id),
         (Refusal.TERMINAL, body.serial == holding.serial),
-        (Refusal.SEAL, body.seal_digest == holding.seal.digest),
+        (Refusal.SEAL, body.seal_digest == holding.seal.digest and _names_its_items(body, holding.seal.body)),
         (Refusal.CHALLENGE, body.challenge == holding.seal.body.challenge),
         (Refusal.STATE, holding.state is LifecycleState.FROZEN),
     )
@@ -208,6 +208,18 @@ def check_cancellation(data: bytes, holding: Holding) -> Signed[Cancellation]:
         if not holds:
             raise GuardRefusal(reason)
     return cancellation
+
+
+def _names_its_items(cancellation: Cancellation, seal: Seal) -> bool:
+    """Spans in ascending order without overlap, contexts and items of this seal only: a thaw walks through them."""
+    ends = [0]
+    for span in cancellation.delivered:
+        if not ends[-1] < span.first <= span.last:
+            return False
+        ends.append(span.last)
+    indexes = {context.index for context in seal.contexts}
+    named = {*cancellation.closed, *(one.context for one in cancellation.next_batches)}
+    return ends[-1] <= seal.item_count and named <= indexes
 
 
 # --- private -------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from document_chain import (
 from posdecom_protocol.certificates import Role
 from posdecom_protocol.cose import SigningKey
 from posdecom_protocol.documents import issue
-from posdecom_protocol.documents.cancellation import Cancellation
+from posdecom_protocol.documents.cancellation import Cancellation, NextBatch, Span
 from posdecom_protocol.documents.order import Account, Order
 from posdecom_protocol.guard import (
     GuardRefusal,
@@ -163,6 +163,11 @@ def test_a_cancellation_thaws_exactly_this_seal() -> None:
     [
         (Refusal.TERMINAL, lambda body: replace(body, serial="T-0002")),
         (Refusal.SEAL, lambda body: replace(body, seal_digest=bytes(32))),
+        (Refusal.SEAL, lambda body: replace(body, delivered=(Span(1, 2**32 - 1),))),
+        (Refusal.SEAL, lambda body: replace(body, delivered=(Span(2, 1),))),
+        (Refusal.SEAL, lambda body: replace(body, delivered=(Span(1, 1), Span(1, 1)))),
+        (Refusal.SEAL, lambda body: replace(body, closed=(63,))),
+        (Refusal.SEAL, lambda body: replace(body, next_batches=(NextBatch(63, 1),))),
         (Refusal.CHALLENGE, lambda body: replace(body, challenge=bytes(32))),
     ],
 )

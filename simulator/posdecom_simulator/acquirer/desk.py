@@ -18,8 +18,10 @@ from posdecom_protocol.documents import Signed, authenticate, issue, open_docume
 from posdecom_protocol.documents.certificate import Certificate, State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import Order
-from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.documents.receipt import Basis
+from posdecom_protocol.documents.seal import Seal, Tamper
 from posdecom_protocol.errors import DocumentError, MessageError
+from posdecom_protocol.guard import needs_second_signature
 from posdecom_protocol.money import Tally
 from posdecom_protocol.release import Terms, receipt_over
 from posdecom_protocol.verdict import judge
@@ -38,6 +40,12 @@ WAITING: Final = 202
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 REFUSED: Final = 422
+
+
+_WAITING_FOR: Final = {
+    Basis.AGREED: "something was refused: a second signer has to approve it",
+    Basis.EXCEPTION: "the terminal reported tampering: a second signer has to approve it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +161,14 @@ class Desk:
             self._shelf.put(name, str(order.body.counter).encode("ascii"))
 
     def _sign_receipts(self, order: Signed[Order], seal: Signed[Seal], result: Audit, now: float) -> Answer:
-        terms = Terms(
-            f"R-{seal.digest.hex()[:16]}", self._signers.issuer, int(now), remark=_remark(result.held)
-        )
+        basis = Basis.EXCEPTION if seal.body.tamper is Tamper.TAMPERED else Basis.AGREED
+        name, remark = f"R-{seal.digest.hex()[:16]}", _remark(result.held)
+        terms = Terms(name, self._signers.issuer, int(now), basis, remark)
         receipt = receipt_over(order, seal, result.findings, terms)
         keys = [self._signers.release]
-        if receipt.needs_second_signature:
+        if needs_second_signature(receipt, seal.body):
             if self._signers.approver is None:
-                return _problem(WAITING, "something was refused: a second signer has to approve it")
+                return _problem(WAITING, _WAITING_FOR[basis])
             keys.append(self._signers.approver)
         signed = encode_receipts([issue(receipt, key) for key in keys])
         self._shelf.put(f"receipts-{seal.digest.hex()}", signed)
