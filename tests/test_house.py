@@ -30,7 +30,8 @@ IMPURE = {
 
 PURE_MODULES = {
     "posdecom_agent": {
-        "approach", "catalogue", "certify", "dialects", "job", "look", "procedure", "settlement", "visit",
+        "approach", "catalogue", "certify", "dialects", "job", "look", "procedure", "settlement", "statement",
+        "thaw", "visit",
     },
     "posdecom_simulator": {
         "acquirer.audit", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm",
@@ -42,9 +43,7 @@ PURE_MODULES = {
 
 FILE_LINES_MAX = 420
 FUNCTION_LINES_MAX = 40
-LONG_FUNCTIONS = {
-    "posdecom_agent.cli.retire.command": 46,  # a list of options and of imports made late
-}
+LONG_FUNCTIONS: dict[str, int] = {}
 """May only shrink: a function that got shorter must have its number lowered here."""
 
 

@@ -285,6 +285,30 @@ MISMATCH: Final = Entry(
     "{cause}",
     ("call the acquirer with the order number; nothing is erased until they agree",),
 )
+CUSTODY_INCOMPLETE: Final = Entry(
+    "PD-E54",
+    "custody-incomplete",
+    Exit.FLUSH_INCOMPLETE,
+    "not everything that the terminal holds is in custody",
+    "{cause}",
+    ("read it out first: posdecom flush, with the terminal on its cable",),
+)
+RECEIPT_REFUSED: Final = Entry(
+    "PD-E55",
+    "receipt-refused",
+    Exit.ERASE_REFUSED,
+    "this receipt does not release this terminal",
+    "{cause}",
+    ("get a receipt for exactly this seal from the acquirer",),
+)
+NOT_YET: Final = Entry(
+    "PD-E56",
+    "not-yet",
+    Exit.DECLINED,
+    "the job is not to be purged yet",
+    "{cause}",
+    ("posdecom jobs lists what each job waits for",),
+)
 ERASE_REFUSED: Final = Entry(
     "PD-E60",
     "erase-refused",
@@ -318,12 +342,23 @@ THAWED: Final = Entry(
     ("nothing; a later retirement needs a new order and a new journal folder",),
 )
 
+CANCELLATION_REFUSED: Final = Entry(
+    "PD-E64",
+    "cancellation-refused",
+    Exit.ERASE_REFUSED,
+    "the terminal does not take this cancellation",
+    "{cause}",
+    ("get a cancellation for exactly this seal from the acquirer",),
+)
+
 # fmt: off
 CATALOGUE: Final[tuple[Entry, ...]] = (
     INTERNAL, USAGE, DECLINED, NOTHING_TO_DO, INTERRUPTED, FILE_MISSING, FILE_FORBIDDEN, SYSTEM, SITE,
     NO_TERMINAL, PORT_FORBIDDEN, PORT_MISSING, PORT_BUSY, SEVERAL_CANDIDATES, LINK_LOST, PROTOCOL,
     PEER_REFUSED, WRONG_TERMINAL,
     DISK_FULL, STORAGE_FAILED, JOURNAL_BUSY, JOURNAL_CORRUPT, UNSAFE_PLACE,
-    DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
+    DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED, NOT_YET,
+    ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
+    CANCELLATION_REFUSED,
 )
 # fmt: on

@@ -1,8 +1,9 @@
 """One decommission as the journal knows it. Everything here is derived from rows; nothing is remembered beside them.
 
 Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequence: SHA-256 of the answer and its
-meaning), ``settled`` (context), ``again`` (sequence), ``receipt`` (1, 2), ``released`` (0), ``erasing`` (0),
-``evidence`` (0), ``certificate`` (0), ``closure`` (0).
+meaning), ``settled`` (context), ``again`` (sequence), ``receipt`` (1, 2), ``erasing`` (0),
+``evidence`` (0), ``certificate`` (0), ``closure`` (0); after a purge ``purged`` (0: time and the head before) and
+``item-hash`` (sequence) in place of the items.
 """
 
 from __future__ import annotations
@@ -85,6 +86,12 @@ class Job:
     @property
     def closure(self) -> bytes | None:
         return self._journal.find("closure", 0)
+
+    @property
+    def purged_at(self) -> int | None:
+        """When the items were destroyed on this laptop, seconds since 1970; None while they are here."""
+        note = self._journal.find("purged", 0)
+        return None if note is None else int.from_bytes(note[:8], "big")
 
     @property
     def journal_head(self) -> bytes:
@@ -192,7 +199,7 @@ class Job:
         self._journal.append([Row("receipt", number, receipt) for number, receipt in enumerate(receipts, 1)])
 
     def keep_once(self, kind: str, data: bytes = b"") -> None:
-        """A document or a mark of which there is one: ``released``, ``erasing``, ``evidence`` ..."""
+        """A document or a mark of which there is one: ``erasing``, ``evidence`` ..."""
         if self._journal.find(kind, 0) is None:
             self._journal.append([Row(kind, 0, data)])
 

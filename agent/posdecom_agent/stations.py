@@ -21,11 +21,12 @@ from .job import Job
 from .line import Clock, WallClock, drive
 from .port_access import LinkLost, PortMissing
 from .ports import Port, open_port
-from .procedure import DeskReply, Receipts, SettleEnd
+from .procedure import DeskReply, Receipts, SettleEnd, Unreachable
 from .site import TechnicianSite
 from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 
 REOPEN_PAUSE_S: Final = 0.1
+_NO_DESK: Final = Unreachable("no --desk was given")
 
 
 def access_of(site: TechnicianSite) -> Access:
@@ -44,15 +45,44 @@ class SerialLine:
 
 
 @dataclass(slots=True)
-class RealStations:
+class AcquirerStations:
+    """The acquirer's host and desk, each None where there is no way to it. No terminal, and nobody who certifies."""
+
+    address: HostAddress | None
+    desk: Desk | None
+    watch: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=WallClock)
+
+    def visit(self, job: Job, goal: Goal) -> VisitEnd:
+        return CutOff(Unplugged("this command does not go to the terminal"))
+
+    def settle(self, job: Job, context: SealedContext) -> SettleEnd:
+        if self.address is None:
+            return Unreachable("no --host was given")
+        return host.settle(job, context, self.address, self.clock, self.pause, self.watch)
+
+    def find_receipt(self, job: Job) -> Receipts | None:
+        return None if self.desk is None else self.desk.find_receipt(job)
+
+    def ask_receipt(self, job: Job) -> DeskReply:
+        return _NO_DESK if self.desk is None else self.desk.ask_receipt(job)
+
+    def ask_closure(self, job: Job) -> DeskReply:
+        return _NO_DESK if self.desk is None else self.desk.ask_closure(job)
+
+    def certify(self, job: Job) -> bytes:
+        raise AssertionError("this command certifies nothing")
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass(slots=True, kw_only=True)
+class RealStations(AcquirerStations):
     """As `procedure.Stations` wants them."""
 
     site: TechnicianSite
     line: SerialLine
-    address: HostAddress
-    desk: Desk
-    watch: Callable[[], None] = lambda: None
-    clock: Clock = field(default_factory=WallClock)
     _access: Access | None = None
     _was_open: bool = False
 
@@ -69,24 +99,9 @@ class RealStations:
         assert visit.end is not None
         return visit.end
 
-    def settle(self, job: Job, context: SealedContext) -> SettleEnd:
-        return host.settle(job, context, self.address, self.clock, self.pause, self.watch)
-
-    def find_receipt(self, job: Job) -> Receipts | None:
-        return self.desk.find_receipt(job)
-
-    def ask_receipt(self, job: Job) -> DeskReply:
-        return self.desk.ask_receipt(job)
-
-    def ask_closure(self, job: Job) -> DeskReply:
-        return self.desk.ask_closure(job)
-
     def certify(self, job: Job) -> bytes:
         site, version = self.site, importlib.metadata.version("posdecom")
         return certify(job, site.technician.name, site.signing_key(), site.anchors, version, self.clock.now())
-
-    def pause(self, seconds: float) -> None:
-        time.sleep(seconds)
 
     # --- private -----------------------------------------------------------------------------------
 

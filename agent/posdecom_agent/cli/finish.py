@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from posdecom_protocol.certificates import Anchors
+from posdecom_protocol.custody import encode_custody
 from posdecom_protocol.documents import Signed
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.verdict import Verdict, judge
@@ -19,11 +21,37 @@ from .output import Output
 
 CERTIFICATE_FILE: Final = "certificate.posdecom"
 TRUST_FILE: Final = "trust.pem"
+_CARRIED: Final = {"order": ".cose", "seal": ".cose", "custody": ".posdecom"}
+
+
+def journal_file(folder: Path, order: Signed[Order]) -> Path:
+    """The job's own file: one for each order."""
+    return folder / f"{order.body.serial}-{order.digest.hex()[:12]}.journal"
 
 
 def open_journal(folder: Path, order: Signed[Order]) -> SqliteJournal:
-    """The job's own file: one for each order."""
-    return SqliteJournal.open(folder / f"{order.body.serial}-{order.digest.hex()[:12]}.journal")
+    return SqliteJournal.open(journal_file(folder, order))
+
+
+def carry_away(job: Job, folder: Path) -> dict[str, str]:
+    """What the acquirer needs, as files: order, seal, and the desk's whole post. Names and paths."""
+    assert job.seal is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "order.cose", job.order.data)
+    write_whole(folder / "seal.cose", job.seal.data)
+    write_pieces(folder / "custody.posdecom", encode_custody(job.order.data, job.seal.data, job.items()))
+    return {name: str(folder / f"{name}{end}") for name, end in _CARRIED.items()}
+
+
+def leave_receipts(job: Job, folder: Path) -> dict[str, str]:
+    """The receipts as files. Names and paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for number, receipt in enumerate(job.receipts, 1):
+        name = f"receipt-{number}"
+        write_whole(folder / f"{name}.cose", receipt)
+        files[name] = str(folder / f"{name}.cose")
+    return files
 
 
 def deliver(output: Output, job: Job, anchors: Anchors, folder: Path) -> Exit:
@@ -42,9 +70,14 @@ def deliver(output: Output, job: Job, anchors: Anchors, folder: Path) -> Exit:
 
 def write_whole(path: Path, data: bytes) -> None:
     """All of ``data`` or the file that was there before; durable on return."""
+    write_pieces(path, (data,))
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """As `write_whole`, without holding all of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:
-        file.write(data)
+        file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -1,0 +1,63 @@
+"""``posdecom flush``: everything that the terminal holds into custody. Needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .output import Output, output_options, pass_output
+from .work import FOLDER, terminal_options
+
+
+@click.command(
+    help="""Freeze the terminal on --port and bring everything that it holds into the job's journal.
+
+    Needs no network. The terminal trades no more, and keeps everything until it holds the acquirer's receipt. Go on
+    with posdecom settle, here or anywhere else, or with posdecom retire. With --out the order, the seal and all that
+    the acquirer's desk needs are left there as files."""
+)
+@terminal_options
+@click.option("--out", "out_folder", type=FOLDER, help="Where order.cose, seal.cose and custody.posdecom go.")
+@output_options
+@pass_output
+def command(
+    output: Output,
+    port_url: str,
+    site_folder: Path,
+    order_file: Path,
+    journal_folder: Path,
+    out_folder: Path | None,
+    confirm_serial: str | None,
+    reconnect_timeout: float,
+) -> None:
+    from ..job import Job
+    from ..line import WallClock
+    from ..procedure import Step, carry_out
+    from ..site import TechnicianSite
+    from ..stations import RealStations, SerialLine
+    from . import finish, work
+    from .jobs import describe
+    from .progress import Teller
+
+    site = TechnicianSite.load(site_folder)
+    order = work.read_order(order_file, site.anchors)
+    work.confirm(
+        order.body, confirm_serial, "The terminal trades no more; only the acquirer can take that back."
+    )
+    clock = WallClock()
+    site.check_dates(clock.now())
+    journal = finish.open_journal(journal_folder, order)
+    job = Job(journal)
+    try:
+        job.begin(order.data)
+        teller = Teller(output, job, clock)
+        line = SerialLine(port_url, reconnect_timeout)
+        stations = RealStations(None, None, teller.watch, clock, site=site, line=line)
+        carry_out(job, stations, teller.tell, Step.FLUSH)
+        files = finish.carry_away(job, out_folder) if out_folder is not None else {}
+        one = describe(job, finish.journal_file(journal_folder, order))
+        text = "\n".join([one.text, *(f"{name:<13}{path}" for name, path in files.items())])
+        output.result("flush", {**one.document, "files": files}, text)
+    finally:
+        journal.close()

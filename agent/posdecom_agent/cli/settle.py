@@ -1,0 +1,51 @@
+"""``posdecom settle``: from the journal alone, later and elsewhere: the host's conversation and the desk's receipt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .output import Output, output_options, pass_output
+from .work import journal_option
+
+
+@click.command(
+    help="""Settle what is in custody: carry it to the acquirer's host, and get the desk's receipt.
+
+    Needs the journal and a network, no terminal. The receipt stays in the journal; with --receipt-out it is also left
+    as a file for a laptop that goes to the terminal. posdecom retire goes on from here."""
+)
+@journal_option
+@click.option("--host", "host_address", required=True, help="HOST:PORT of the acquirer's ISO 8583 host.")
+@click.option("--desk", "desk_url", help="URL of the acquirer's release desk; without it no receipt.")
+@click.option(
+    "--receipt-out",
+    "receipt_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where receipt-1.cose (and receipt-2.cose) go.",
+)
+@output_options
+@pass_output
+def command(
+    output: Output, journal_file: Path, host_address: str, desk_url: str | None, receipt_folder: Path | None
+) -> None:
+    from ..courier import require_custody
+    from ..line import WallClock
+    from ..procedure import Step, carry_out
+    from ..stations import AcquirerStations
+    from . import finish, work
+    from .jobs import describe
+    from .progress import Teller
+
+    clock = WallClock()
+    address, desk = work.host_at(host_address), work.desk_at(desk_url)
+    with work.open_job(journal_file) as job:
+        require_custody(job)
+        teller = Teller(output, job, clock)
+        stations = AcquirerStations(address, desk, teller.watch, clock)
+        carry_out(job, stations, teller.tell, Step.SETTLE if desk is None else Step.AGREE)
+        files = finish.leave_receipts(job, receipt_folder) if receipt_folder is not None else {}
+        one = describe(job, journal_file)
+        text = "\n".join([one.text, *(f"{name:<13}{path}" for name, path in files.items())])
+        output.result("settle", {**one.document, "files": files}, text)

@@ -1,0 +1,132 @@
+"""What the commands that work on a job share: options, the confirmation, and opening what they are given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from posdecom_protocol.certificates import Anchors
+    from posdecom_protocol.documents import Signed
+    from posdecom_protocol.documents.order import Order
+
+    from ..desk import Desk
+    from ..host import HostAddress
+    from ..job import Job
+
+FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER: Final = click.Path(path_type=Path, file_okay=False)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def terminal_options(command: F) -> F:
+    """The cable, the technician, the order, and the folder where the job is kept."""
+    for option in (
+        click.option(
+            "--reconnect-timeout",
+            default=15.0,
+            show_default=True,
+            type=click.FloatRange(0),
+            help="Seconds to wait for a lost port.",
+        ),
+        click.option(
+            "--confirm-serial",
+            help="The terminal's serial, typed on purpose. Asked for on a terminal if not given.",
+        ),
+        click.option(
+            "--journal",
+            "journal_folder",
+            required=True,
+            type=FOLDER,
+            help="Where the job is kept (mode 0700).",
+        ),
+        click.option("--order", "order_file", required=True, type=FILE, help="The acquirer's order."),
+        click.option("--site", "site_folder", required=True, type=FOLDER, help="The technician's folder."),
+        click.option(
+            "--port",
+            "port_url",
+            required=True,
+            help="Serial device or pyserial URL (/dev/ttyUSB0, socket://...).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def journal_option(command: F) -> F:
+    """One job, by the file that `posdecom jobs` lists."""
+    option = click.option("--journal", "journal_file", required=True, type=FILE, help="The job's journal.")
+    return option(command)
+
+
+def read_order(order_file: Path, anchors: Anchors) -> Signed[Order]:
+    """The order, if somebody that the technician trusts has signed it."""
+    from posdecom_protocol.documents import authenticate, open_document
+    from posdecom_protocol.documents.order import Order
+
+    order = open_document(order_file.read_bytes(), Order)
+    authenticate(order, anchors, order.body.issued_at)
+    return order
+
+
+@contextmanager
+def open_job(journal_file: Path) -> Iterator[Job]:
+    """The job in a journal that is there; closed at the end."""
+    from ..job import Job
+    from ..journal import SqliteJournal
+
+    journal = SqliteJournal.open(journal_file)
+    try:
+        yield Job(journal)
+    finally:
+        journal.close()
+
+
+def host_at(text: str | None) -> HostAddress | None:
+    from ..host import HostAddress
+
+    try:
+        return None if text is None else HostAddress.parse(text)
+    except ValueError as error:
+        raise click.UsageError(f"--host: {error}") from error
+
+
+def desk_at(url: str | None) -> Desk | None:
+    from ..desk import Desk
+
+    return None if url is None else Desk(url)
+
+
+def confirm(order: Order, typed: str | None, consequence: str) -> None:
+    """The person names the terminal; a wrong name, or nobody there to ask, changes nothing."""
+    from .. import catalogue
+    from ..trouble import Trouble
+
+    serial = order.serial
+    if typed is None and not sys.stdin.isatty():
+        raise Trouble(catalogue.DECLINED, cause="nobody is there to type the terminal's serial")
+    if typed is None:
+        click.echo(f"{_plan(order)}\n{consequence}", err=True)
+        typed = click.prompt("Type the terminal's serial to go on", err=True)
+    if typed != serial:
+        raise Trouble(
+            catalogue.DECLINED, cause=f"the order names terminal {serial}, not the serial that was given"
+        )
+
+
+def _plan(order: Order) -> str:
+    """What is about to happen, before somebody has to confirm it."""
+    accounts = ", ".join(f"{one.mid}/{one.tid}" for one in order.accounts)
+    cutoff = datetime.fromtimestamp(order.cutoff_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"order    {order.order_id} of {order.issuer}\n"
+        f"reason   {order.reason.name.lower().replace('_', ' ')}, mode {order.mode.name.lower()}\n"
+        f"accounts {accounts}\n"
+        f"cut-off  {cutoff}; sold after it: {order.after_cutoff.name.lower()}"
+    )

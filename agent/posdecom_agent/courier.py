@@ -1,0 +1,44 @@
+"""What the laptop carries as files where there is no network: the batch to the acquirer, receipts back to the terminal.
+
+Nothing that comes in a file is taken on trust: receipts are judged by the terminal's own guard before they are kept,
+so that a wrong one is refused at the desk of whoever brings it and not in the shop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from posdecom_protocol.certificates import Anchors
+from posdecom_protocol.errors import DocumentError
+
+from . import catalogue
+from .job import Job
+from .judgement import check_receipts
+from .trouble import Trouble
+
+
+def require_custody(job: Job) -> None:
+    """`Trouble` unless everything that the terminal holds is on this laptop, or a receipt made that unnecessary."""
+    if not job.custody_is_complete and not job.receipts:
+        missing = "all" if job.items_missing is None else str(job.items_missing)
+        raise Trouble(
+            catalogue.CUSTODY_INCOMPLETE, cause=f"{missing} of its messages are in the terminal alone"
+        )
+
+
+def bring_receipts(job: Job, receipts: Sequence[bytes], anchors: Anchors) -> None:
+    """Keep one or two receipts that came as files; none changes nothing, the same again neither.
+
+    `Trouble` where custody is not complete: whoever signs an exception accepts a loss, and what can still be read is
+    not lost yet. `Trouble` too where the terminal would refuse them, with its reason.
+    """
+    if not receipts or tuple(receipts) == job.receipts:
+        return
+    if job.receipts:
+        raise Trouble(catalogue.RECEIPT_REFUSED, cause="the job has another receipt already")
+    require_custody(job)
+    try:
+        check_receipts(receipts, job, anchors)
+    except DocumentError as error:
+        raise Trouble(catalogue.RECEIPT_REFUSED, cause=str(error)) from error
+    job.keep_receipts(receipts)
