@@ -61,7 +61,7 @@ def change(cells: Cells, operation: Operation, after: bytes, supply: Supply) -> 
     if outcome is None:
         cells[start:end] = after
         return
-    cells[start:end] = _left_behind(outcome, bytes(cells[start:end]), after)
+    cells[start:end] = left_behind(outcome, bytes(cells[start:end]), after)
     raise PowerCut(f"{operation.region}: {operation.action.value}, {outcome.value}")
 
 
@@ -69,7 +69,8 @@ _EVEN: Final = 0x55
 _ODD: Final = 0xAA
 
 
-def _left_behind(outcome: Outcome, before: bytes, after: bytes) -> bytes:
+def left_behind(outcome: Outcome, before: bytes, after: bytes) -> bytes:
+    """What cells hold that were to go from ``before`` to ``after`` (of one length) when the power failed."""
     half = len(before) // 2
     match outcome:
         case Outcome.COMPLETE:

@@ -112,7 +112,9 @@ def _erase_slots(store: Store, life: Life) -> Life:
     store.erase((slots.ACQUIRER_ANCHORS, slots.CHANNEL_ANCHORS, slots.STAN))
     device = decode_device(_held(store, slots.DEVICE))
     store.put({slots.DEVICE: encode_device(replace(device, contexts=()))})
-    store.put({slots.EVIDENCE: _evidence(store, intent, store.sanitize())})
+    regions = store.sanitize()
+    if store.get(slots.ATTESTATION_KEY.key) is not None:  # a tamper may have taken it: then nobody can attest
+        store.put({slots.EVIDENCE: _evidence(store, intent, regions)})
     erased = life.to(LifecycleState.ERASED)
     store.put({slots.STATE: encode_life(erased)})
     return erased

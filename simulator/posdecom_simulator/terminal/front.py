@@ -92,7 +92,7 @@ class Front:
 
     def _channel_for(self, hello: Welcome | Hello) -> Channel | None:
         assert isinstance(hello, Hello)
-        has_identity = self._terminal.life.state not in PROOFS_IN_CLEAR
+        has_identity = self._terminal.has_identity and self._terminal.life.state not in PROOFS_IN_CLEAR
         return self._new_channel() if hello.service is Service.CHANNEL and has_identity else None
 
     def _turn(self, now: float) -> None:
@@ -140,4 +140,4 @@ class Front:
     def _answers(self, request: Request, now: float) -> Iterator[Reply]:
         if self._is_in_channel:
             return self._terminal.answer(request, now)
-        return iter((self._terminal.proof(request),))
+        return self._terminal.answer_in_clear(request)

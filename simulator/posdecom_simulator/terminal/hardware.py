@@ -53,7 +53,6 @@ REGION: Final = {
 _MASTER_KEY_USAGES: Final = {"K0", "K1"}
 _WRAPPED: Final = {slot.key for slot in slots.ERASE_ORDER if slot.usage in _MASTER_KEY_USAGES}
 _IDENTITY: Final = {slot.key for slot in slots.IDENTITY}
-_SLOT_PREFIX: Final = slots.WRAP.key.removesuffix(slots.WRAP.name)
 _TAMPERED: Final = b"\x01"
 
 
@@ -63,7 +62,7 @@ def place_of(name: str) -> Place:
         return Place.SECURE_ELEMENT
     if name in _WRAPPED:
         return Place.WRAPPED
-    return Place.SRAM if name.startswith(_SLOT_PREFIX) else Place.FLASH
+    return Place.SRAM if name.startswith(slots.SLOT_PREFIX) else Place.FLASH
 
 
 class HardwareStore:

@@ -15,6 +15,9 @@ from posdecom_protocol.documents.evidence import KcvMethod as KcvMethod
 KEY_BYTES: Final = {"AES-128": 16, "AES-256": 32, "TDES-2KEY": 16, "Ed25519": 32}
 """Length of a key by its slot's algorithm; TDES-2KEY is double length, parity bits included."""
 
+SLOT_PREFIX: Final = "slot/"
+"""Every secret's name in the store begins so, and no other name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -38,7 +41,7 @@ class Slot:
     @property
     def key(self) -> str:
         """Where the secret lies in the store."""
-        return f"slot/{self.name}"
+        return f"{SLOT_PREFIX}{self.name}"
 
     @property
     def kcv(self) -> str:

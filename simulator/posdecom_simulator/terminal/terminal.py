@@ -121,11 +121,20 @@ class Terminal:
         except GuardRefusal as error:
             yield Refused(error.reason)
 
-    def proof(self, request: Request) -> Reply:
-        """What anybody may have in the clear, from a terminal that is retired or blank."""
-        if not isinstance(request, GetProof) or self.life.state not in PROOFS_IN_CLEAR:
-            return Refused(Refusal.STATE)
-        return self._proof(request.kind)
+    def answer_in_clear(self, request: Request) -> Iterator[Reply]:
+        """What anybody may have: the proofs of a terminal that is retired or blank.
+
+        A terminal that has lost its identity to a tamper gives its proofs and its sealed items in the clear too: it
+        cannot make a channel any more, and account data in them are encrypted. There is nothing else left to do for it.
+        """
+        is_salvage = self.is_tampered and not self.has_identity
+        match request:
+            case GetProof() if is_salvage or self.life.state in PROOFS_IN_CLEAR:
+                yield self._proof(request.kind)
+            case ReadItems() if is_salvage:
+                yield from self._items(request)
+            case _:
+                yield Refused(Refusal.STATE)
 
     # --- private ---------------------------------------------------------------------------------
 
@@ -152,6 +161,8 @@ class Terminal:
         life = self.life
         if life.state is not LifecycleState.ACTIVE:
             return self._same_seal(request)
+        if self.is_tampered and self._store.get(slots.DUKPT.key) is None:
+            return Refused(Refusal.TAMPERED)  # there is no key left under which anything could be prepared
         device = self.device
         vacancy = Vacancy(
             serial=device.serial,
