@@ -15,7 +15,7 @@ from posdecom_protocol.documents import Signed, open_document
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.seal import Seal
-from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.limits import ITEM_BYTES_MAX
 from posdecom_protocol.records import CHAIN_START, Item, chain, decode_item
 
@@ -35,10 +35,12 @@ class Job:
         self._journal = journal
         self._order: Signed[Order] | None = None
         self._seal: Signed[Seal] | None = None
-        self._stored = journal.count("item")
+        self._stored = 0
         self._head = CHAIN_START
-        for sequence, row in enumerate(journal.rows("item"), 1):
-            self._head = chain(self._head, sequence, row.body)
+        self._outcomes: dict[int, Outcome] = {}
+        self._settled: set[int] = set()
+        for row in journal.rows():
+            self._fold(row)
 
     # --- what is known ---------------------------------------------------------------------------
 
@@ -73,7 +75,8 @@ class Job:
 
     @property
     def receipts(self) -> tuple[bytes, ...]:
-        return tuple(row.body for row in self._journal.rows("receipt"))
+        found = (self._journal.find("receipt", number) for number in (1, 2))
+        return tuple(receipt for receipt in found if receipt is not None)
 
     @property
     def evidence(self) -> bytes | None:
@@ -120,24 +123,12 @@ class Job:
 
     def outcomes(self) -> dict[int, Outcome]:
         """What the host said, by item sequence; the last word counts, and what is offered again has none."""
-        outcomes: dict[int, Outcome] = {}
-        for row in self._journal.rows():
-            if row.kind == "outcome":
-                outcomes[row.key] = decode_outcome(row.body[DIGEST_BYTES:])
-            elif row.kind == "again":
-                outcomes.pop(row.key, None)
-        return outcomes
+        return dict(self._outcomes)
 
     @property
     def settled(self) -> frozenset[int]:
         """Contexts whose conversation came to its end, and of which nothing is offered again since."""
-        settled: set[int] = set()
-        for row in self._journal.rows():
-            if row.kind == "settled":
-                settled.add(row.key)
-            elif row.kind == "again":
-                settled.discard(decode_item(self.item_bytes(row.key)).context)
-        return frozenset(settled)
+        return frozenset(self._settled)
 
     # --- what is added, durable on return ----------------------------------------------------------
 
@@ -146,7 +137,7 @@ class Job:
         held = self._journal.find("order", 0)
         if held is None:
             open_document(order, Order)
-            self._journal.append([Row("order", 0, order)])
+            self._add([Row("order", 0, order)])
         elif held != order:
             raise DocumentError("order", "this journal belongs to another order")
 
@@ -161,47 +152,79 @@ class Job:
                 raise DocumentError("seal", "is not under this order")
             _check_ranges(seal.body)
             self._journal.reserve(seal.body.item_count * ITEM_BYTES_MAX // 4 + _RESERVE_FOR_DOCUMENTS_BYTES)
-            self._journal.append([Row("seal", 0, data)])
+            self._add([Row("seal", 0, data)])
 
     def keep_items(self, first: int, items: Sequence[bytes]) -> None:
         """Take items ``first`` ... into custody; the last one must close the seal's chain."""
         assert self.seal is not None, "items before the seal"
-        if first != self._stored + 1 or self._stored + len(items) > self.seal.body.item_count:
+        if not items or first != self._stored + 1 or self._stored + len(items) > self.seal.body.item_count:
             raise DocumentError("items", "came out of sequence")
         head = self._head
         for sequence, item in enumerate(items, first):
-            decode_item(item)
+            _require_item(item)
             head = chain(head, sequence, item)
-        stored = self._stored + len(items)
-        if stored == self.seal.body.item_count and head != self.seal.body.head:
+        if self._stored + len(items) == self.seal.body.item_count and head != self.seal.body.head:
             raise DocumentError("items", "do not add up to the seal's chain head")
-        self._journal.append([Row("item", sequence, item) for sequence, item in enumerate(items, first)])
-        self._stored, self._head = stored, head
+        self._add([Row("item", sequence, item) for sequence, item in enumerate(items, first)])
 
     def keep_outcome(self, sequence: int, outcome: Outcome, answer_digest: bytes) -> None:
-        self._journal.append([Row("outcome", sequence, answer_digest + encode_outcome(outcome))])
+        self._add([Row("outcome", sequence, answer_digest + encode_outcome(outcome))])
 
     def keep_settled(self, context: int) -> None:
-        self._journal.append([Row("settled", context, b"")])
+        self._add([Row("settled", context, b"")])
 
     def offer_again(self, sequences: Sequence[int]) -> None:
         """The desk misses these: their outcomes no longer count, their contexts are settled again."""
         assert self.seal is not None
         if not all(1 <= sequence <= self.items_stored for sequence in sequences):
             raise DocumentError("missing items", "are not in custody")
-        self._journal.append([Row("again", sequence, b"") for sequence in sequences])
+        self._add([Row("again", sequence, b"") for sequence in sequences])
 
     def keep_receipts(self, receipts: Sequence[bytes]) -> None:
         if self.receipts:
             return
         for receipt in receipts:
             open_document(receipt, Receipt)
-        self._journal.append([Row("receipt", number, receipt) for number, receipt in enumerate(receipts, 1)])
+        self._add([Row("receipt", number, receipt) for number, receipt in enumerate(receipts, 1)])
 
     def keep_once(self, kind: str, data: bytes = b"") -> None:
         """A document or a mark of which there is one: ``erasing``, ``evidence`` ..."""
         if self._journal.find(kind, 0) is None:
-            self._journal.append([Row(kind, 0, data)])
+            self._add([Row(kind, 0, data)])
+
+    # --- private -----------------------------------------------------------------------------------
+
+    def _add(self, rows: Sequence[Row]) -> None:
+        self._journal.append(rows)
+        for row in rows:
+            self._fold(row)
+
+    def _fold(self, row: Row) -> None:
+        match row.kind:
+            case "item":
+                self._stored += 1
+                self._head = chain(self._head, self._stored, row.body)
+            case "outcome":
+                self._outcomes[row.key] = decode_outcome(row.body[DIGEST_BYTES:])
+            case "settled":
+                self._settled.add(row.key)
+            case "again":
+                self._outcomes.pop(row.key, None)
+                self._settled.discard(self._context_of(row.key))
+            case _:
+                pass  # documents and marks are looked up where they lie
+
+    def _context_of(self, sequence: int) -> int:
+        assert self.seal is not None, "an item before the seal"
+        contexts = self.seal.body.contexts
+        return next(one.index for one in contexts if one.item_first <= sequence <= one.item_last)
+
+
+def _require_item(data: bytes) -> None:
+    try:
+        decode_item(data)
+    except MessageError as error:
+        raise DocumentError("items", "one is malformed") from error
 
 
 def _check_ranges(seal: Seal) -> None:
