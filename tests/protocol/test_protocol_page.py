@@ -311,7 +311,7 @@ def test_every_iso_8583_field_is_in_the_table() -> None:
     }
 
 
-@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=str)
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 def test_the_conversation_is_that_of_the_dialect(dialect: Dialect) -> None:
     words = {
         Branch.ALWAYS: "always",
