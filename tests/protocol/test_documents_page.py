@@ -238,8 +238,22 @@ def test_the_recipe_verifies_a_signer_below_an_intermediate_authority(recipe: Pa
     assert "order: verified" in result.stdout and result.returncode == 0, result.stderr
 
 
-def certify(subject: Identity, issuer: Identity, ca: bool) -> x509.Certificate:
-    """An authority for orders, or a signer of orders."""
+def test_the_recipe_prints_all_roles_of_a_signer_in_one_line(recipe: Path) -> None:
+    signer, root = Identity("order and release signer"), Identity("acquirer of both")
+    roles = (Role.ORDER, Role.RELEASE)
+    anchor, leaf = certify(root, root, True, roles), certify(signer, root, False, roles)
+    (recipe / "trust.pem").write_bytes(ANCHORS.pem() + anchor.public_bytes(Encoding.PEM))
+    key = SigningKey(signer.private_key.sign, (leaf.public_bytes(Encoding.DER),))
+    result = run(recipe, write_chain(hands=replace(HANDS, order=key)).file)
+    named = " ".join(ROLE_OIDS[role].dotted_string for role in roles)
+    assert f"order: verified, role {named}\n" in result.stdout, result.stderr
+    assert all(": verified, role " in line for line in result.stdout.splitlines())
+
+
+def certify(
+    subject: Identity, issuer: Identity, ca: bool, roles: tuple[Role, ...] = (Role.ORDER,)
+) -> x509.Certificate:
+    """An authority for ``roles``, or a signer in them."""
     usage = dict.fromkeys(inspect.signature(x509.KeyUsage).parameters, False)
     usage["key_cert_sign" if ca else "digital_signature"] = True
     named = [
@@ -251,7 +265,7 @@ def certify(subject: Identity, issuer: Identity, ca: bool) -> x509.Certificate:
         .not_valid_after(datetime.fromtimestamp(YEARS.not_after, UTC))
         .add_extension(x509.BasicConstraints(ca, None), critical=True)
         .add_extension(x509.KeyUsage(**usage), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ROLE_OIDS[Role.ORDER]]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ROLE_OIDS[role] for role in roles]), critical=False)
         .sign(issuer.private_key, None)
     )
 
