@@ -100,6 +100,8 @@ def _money(chain: Chain) -> Iterator[Finding]:
         yield Finding(Area.MONEY, Weight.EXCEPTION, "released by exception, with two acquirer signatures")
     for context in receipt.contexts:
         yield from _context_findings(context)
+        if receipt.basis is Basis.EXCEPTION:
+            yield from _at_stake(context)
     if receipt.remark:
         yield Finding(Area.MONEY, Weight.NOTE, f"the acquirer remarks: {receipt.remark}")
     if not receipt.contexts:
@@ -116,6 +118,14 @@ def _context_findings(context: ReceiptContext) -> Iterator[Finding]:
         if is_there:
             yield Finding(Area.MONEY, Weight.EXCEPTION, f"{name}: {_amount(tally)} {word}")
     yield Finding(Area.MONEY, Weight.PROVED, f"{name}: {_amount(context.delivered)} delivered and agreed")
+
+
+def _at_stake(context: ReceiptContext) -> Iterator[Finding]:
+    """By card group, what the terminal had sealed: an exception may have lost any of it."""
+    for totals in context.totals:
+        group = f"context {context.index}, currency {context.currency:03d}, {totals.group.name.lower()} cards"
+        sides = f"debit {_amount(totals.debit)}, credit {_amount(totals.credit)}"
+        yield Finding(Area.MONEY, Weight.NOTE, f"{group}: sealed {sides}")
 
 
 def _amount(tally: Tally) -> str:

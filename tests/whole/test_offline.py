@@ -15,6 +15,9 @@ import pytest
 import oracle
 from posdecom_agent.catalogue import Exit
 from posdecom_protocol.custody import decode_custody
+from posdecom_protocol.documents import open_document
+from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.release import all_delivered
 from posdecom_simulator.population import populate
 from posdecom_simulator.site import SiteTerminal
 from real_parts import SERIAL, RealParts
@@ -164,3 +167,49 @@ def test_a_closed_job_is_purged_once_its_retention_date_has_come(parts: RealPart
     listed = parts.run(["posdecom_agent", "transactions", "--journal", journal])
     assert listed.returncode == Exit.NOTHING_TO_DO
     assert parts.retire().returncode == 0
+
+
+def sign(parts: RealParts, command: str, signer: str, out: Path, *more: object) -> Path:
+    """The acquirer's tool for receipts, as ``signer``."""
+    keys = parts.site / "acquirer" / signer
+    done = parts.run(
+        ["posdecom_agent", "receipt", command, *more, "--key", f"{keys}.key", "--certificate", f"{keys}.pem", "--out",
+         out]
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_with_a_dead_host_two_signers_accept_the_loss_and_the_certificate_says_what_was_lost(
+    parts: RealParts,
+) -> None:
+    carried = parts.folder / "carried"
+    flushed = flush(parts, "--out", carried)
+    assert flushed.returncode == 0, flushed.stderr
+    seal = open_document((carried / "seal.cose").read_bytes(), Seal).body
+    lost = {context.index: all_delivered(context).delivered for context in seal.contexts}
+    given_up = [
+        word
+        for index, tally in lost.items()
+        for word in ("--undelivered", f"{index}:{tally.count}:{tally.amount}")
+    ]
+    first = sign(
+        parts, "new", "release", parts.folder / "one.cose", "--order", carried / "order.cose", "--seal",
+        carried / "seal.cose", "--issuer", "Demo Acquirer", "--exception", *given_up,
+    )  # fmt: skip
+    alone = retire_by_files(parts, "--receipt", first)
+    assert alone.returncode == Exit.ERASE_REFUSED
+    assert alone.stderr.splitlines()[-3].startswith("error[PD-E55]: ")
+    twice = sign(parts, "sign", "release", parts.folder / "twice.cose", first)
+    assert retire_by_files(parts, "--receipt", first, "--receipt", twice).returncode == Exit.ERASE_REFUSED
+    second = sign(parts, "sign", "approver", parts.folder / "two.cose", first)
+
+    parts.start_acquirer()
+    done = retire_by_files(parts, "--receipt", first, "--receipt", second, "--desk", parts.desk)
+    assert done.returncode == Exit.COMPLETE_WITH_EXCEPTIONS, done.stderr
+    texts = [finding["text"] for finding in json.loads(done.stdout)["findings"]]
+    assert "released by exception, with two acquirer signatures" in texts
+    for context in seal.contexts:
+        tally = lost[context.index]
+        name = f"context {context.index}, currency {context.currency:03d}"
+        assert f"{name}: {tally.count} transactions ({tally.amount} in minor units) not delivered" in texts
