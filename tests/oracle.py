@@ -54,6 +54,10 @@ class Books:
     booked: frozenset[Booked]
     refunds: Counter[tuple[str, int]]
     """Card group and amount of those that the order asks for."""
+    withheld: tuple[int, ...]
+    """Amounts of offline sales that were made after the cut-off and never sent: nobody was charged."""
+    refused: tuple[int, ...]
+    """Amounts of offline sales that the host would not have."""
 
     def totals(self) -> tuple[Totals, ...]:
         """Domestic and foreign."""
@@ -79,19 +83,24 @@ def books_after(
     completed = {one.original for one in records if _kind(one) == "COMPLETION"}
     booked: dict[int, Booked] = {}
     refunds: Counter[tuple[str, int]] = Counter()
+    withheld, turned_down = [], []
     for one in records:
         is_late = one.local_time >= rules.cutoff
         if _kind(one) == "REVERSAL":
             continue
         if _kind(one) == "PREAUTH" and rules.voids_preauths and one.number not in completed:
             continue
-        if not one.posted and (is_late or one.stan in refused or one.original not in (None, *booked)):
-            continue  # withheld, refused, or refused because the sale that it adjusts was
+        if not one.posted and is_late:
+            withheld.append(one.amount)
+            continue
+        if not one.posted and (one.stan in refused or one.original not in (None, *booked)):
+            turned_down.append(one.amount)  # itself, or because the sale that it adjusts was
+            continue
         booked[one.number] = _booked(one)
         is_taken = one.posted and _kind(one) in _DEBIT and one.number not in undone
         if rules.refunds_after and is_late and is_taken:
             refunds[one.group.name, one.amount] += 1
-    return Books(frozenset(booked.values()), refunds)
+    return Books(frozenset(booked.values()), refunds, tuple(withheld), tuple(turned_down))
 
 
 def differences(books: Books, found: Iterable[Booked], stans_of_day: Collection[int]) -> list[str]:

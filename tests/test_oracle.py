@@ -86,7 +86,9 @@ def test_late_online_sales_are_refunded_unless_they_were_voided_and_preauthorisa
 
 
 def test_a_refused_offline_sale_takes_its_adjustment_along() -> None:
-    assert {one.stan for one in books_after(DAY, 0, HELD, refused={102}).booked} == {101, 105, 106, 108, 109}
+    books = books_after(DAY, 0, HELD, refused={102})
+    assert {one.stan for one in books.booked} == {101, 105, 106, 108, 109}
+    assert (books.refused, books.withheld) == ((200, 20), (40,))
 
 
 RIGHT = [*books_after(DAY, 0, REFUNDED).booked, Booked(900, "REFUND", "FOREIGN", 30)]

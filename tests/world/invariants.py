@@ -20,6 +20,7 @@ from posdecom_protocol.documents.evidence import Evidence
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.money import Tally
 from posdecom_simulator.acquirer.books import Posting
 from posdecom_simulator.acquirer.ledger import Ledger
 from posdecom_simulator.population import Transaction
@@ -137,6 +138,26 @@ def books_are_complete(ledger: Ledger, scene: Scene, refused: frozenset[int]) ->
             for one in ledger.totals(context.tid, context.batch)
         )
         _require(totals == books.totals(), f"context {context.index}: totals {totals}, not {books.totals()}")
+
+
+def receipt_says_what_the_books_say(receipt: bytes, scene: Scene, refused: frozenset[int]) -> None:
+    """What an auditor will read, against the oracle: delivered, refused and withheld, of every context with any."""
+    for said in open_document(receipt, Receipt).body.contexts:
+        books = oracle.books_after(scene.day, said.index, scene.rules, refused)
+        delivered = [
+            (one.debit_count + one.credit_count, one.debit_amount + one.credit_amount)
+            for one in books.totals()
+        ]
+        wanted = {
+            "delivered": (sum(count for count, _ in delivered), sum(amount for _, amount in delivered)),
+            "refused": (len(books.refused), sum(books.refused)),
+            "withheld": (len(books.withheld), sum(books.withheld)),
+            "undelivered": (0, 0),
+        }
+        for name, (count, amount) in wanted.items():
+            _require(
+                getattr(said, name) == Tally(count, amount), f"the receipt is wrong about what was {name}"
+            )
 
 
 # --- line and journal -----------------------------------------------------------------------------------------

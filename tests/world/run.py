@@ -201,8 +201,13 @@ class World:
             wire.noise = SILENCE
             wire.cuts.clear()
 
+    @property
+    def refused(self) -> frozenset[int]:
+        """STANs of advices about sales that the host would not have."""
+        return frozenset(self._moody.refused)
+
     def books_are_complete(self) -> None:
-        invariants.books_are_complete(self.ledger, self.scene, frozenset(self._moody.refused))
+        invariants.books_are_complete(self.ledger, self.scene, self.refused)
 
     def look_at_memory(self) -> None:
         store, here = self.terminal.store, self.scene
@@ -308,6 +313,7 @@ def _judge_end(world: World, job: Job) -> State:
     _require(job.certificate is not None and job.closure is not None, "no certificate or no closure")
     assert job.certificate is not None and job.closure is not None
     invariants.no_card_number(world.canary, job.certificate, "in the certificate")
+    invariants.receipt_says_what_the_books_say(job.receipts[0], world.scene, world.refused)
     state = judge(job.certificate + job.closure, world.scene.site.technician.anchors).state
     wanted_states = (State.COMPLETE, State.EXCEPTIONS)
     _require(state in wanted_states, f"the certificate amounts to {state.name}")
