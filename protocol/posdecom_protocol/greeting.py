@@ -69,7 +69,7 @@ class Hello:
         return PROTOCOL_VERSION if spoken else NO_COMMON_VERSION
 
     def encode(self) -> bytes:
-        """17 bytes."""
+        """15 bytes."""
         return bytes(_HELLO.build({name: getattr(self, name) for name in self.__slots__}))
 
     @classmethod
@@ -109,7 +109,7 @@ class Welcome:
                 raise ValueError(f"a name has at most {NAME_CHARACTERS_MAX} printable ASCII characters")
 
     def encode(self) -> bytes:
-        """20 bytes and the three names."""
+        """17 bytes and the three names, each with its length."""
         return bytes(_WELCOME.build({name: getattr(self, name) for name in self.__slots__}))
 
     @classmethod

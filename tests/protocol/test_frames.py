@@ -7,10 +7,11 @@ from pathlib import Path
 
 import construct
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posdecom_protocol.acknowledgement import Acknowledgement
+from posdecom_agent.ports import BAUD_DEFAULT
+from posdecom_protocol.acknowledgement import NUMBERS_MAPPED, Acknowledgement
 from posdecom_protocol.frames import (
     FRAME_OVERHEAD_BYTES,
     UNSEEDED_KINDS,
@@ -22,6 +23,19 @@ from posdecom_protocol.frames import (
 )
 from posdecom_protocol.greeting import Hello, Service, Welcome
 from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.link import FINISHED_IDS
+from posdecom_protocol.pace import QUIET_BYTES
+from posdecom_protocol.stream_receiver import NUMBERS_AHEAD_MAX, PIECES_AHEAD_MAX
+from posdecom_protocol.waits import (
+    CLOSE_REPEAT_S,
+    CLOSE_S,
+    HELLO_ANSWER_S,
+    HELLO_REPEAT_S,
+    HELLO_REPEAT_S_MAX,
+    KEEPALIVE_S,
+    QUIET_S,
+    SILENCE_S,
+)
 
 CONNECTION_ID = 0x5EED0001
 GUIDE = Path(__file__).parents[2] / "docs" / "link.md"
@@ -103,6 +117,29 @@ def test_example_decodes_from_its_bytes_at_once_and_one_by_one(frame: Frame, wir
 def test_guide_shows_exactly_these_examples() -> None:
     shown = re.findall(r"^    (a7(?: [0-9a-f]{2})+)$", GUIDE.read_text("utf-8"), re.MULTILINE)
     assert shown == [wire for _, wire in EXAMPLES]
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        f"HELLO, {len(Hello(CONNECTION_ID, Service.CHANNEL).encode())} bytes",
+        f"WELCOME, {len(WELCOME.encode()) - len('AcmeT10042') - 3} bytes and three names",
+        f"{HELLO_ANSWER_S:g} s: CLOSED (no answer)",
+        f"{HELLO_REPEAT_S:g}, {2 * HELLO_REPEAT_S:g}, {4 * HELLO_REPEAT_S:g}, then every {HELLO_REPEAT_S_MAX:g} s",
+        f"{SILENCE_S:g} s of silence: over (timed out)",
+        f"every {CLOSE_REPEAT_S:g} s. Confirmation",
+        f"{CLOSE_S:g} s: over (unconfirmed)",
+        f"sent no ACK for {KEEPALIVE_S:g} s",
+        f"nothing came for {QUIET_S:g} s (or the time of {QUIET_BYTES} bytes",
+        f"the last {FINISHED_IDS} connections",
+        f"At most {NUMBERS_MAPPED} numbers are open",
+        f"more than {NUMBERS_AHEAD_MAX} above it: drop",
+        f"at most {PIECES_AHEAD_MAX} pieces",
+        f"{BAUD_DEFAULT:,} bit/s",
+    ],
+)
+def test_guide_tells_lengths_waits_and_bounds_as_they_are(phrase: str) -> None:
+    assert phrase in GUIDE.read_text("utf-8")
 
 
 def bitwise_crc32(data: bytes, connection_id: int) -> int:
@@ -265,6 +302,7 @@ def test_header_of_unknown_kind_or_of_a_longer_body_than_announced_is_no_header(
     assert not source.is_waiting
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_never_more_than_one_frame_is_held(data: st.DataObject) -> None:
     source = decoder()
