@@ -110,12 +110,11 @@ def expanded_key(key: bytes) -> list[bytes]:
 
 
 def _inverse_mix_column(column: bytes) -> bytes:
-    turned = (column[at:] + column[:at] for at in range(_WORD))
-    rows = (
-        [_PRODUCTS[factor][byte] for factor, byte in zip((14, 11, 13, 9), turn, strict=True)]
-        for turn in turned
-    )
-    return bytes(a ^ b ^ c ^ d for a, b, c, d in rows)
+    """FIPS 197 section 5.3.3, by a table for each byte of the column."""
+    mixed = 0
+    for table, byte in zip(_MIXED, column, strict=True):
+        mixed ^= table[byte]
+    return mixed.to_bytes(_WORD, "big")
 
 
 def _xor(one: bytes, other: bytes) -> bytes:
@@ -147,6 +146,9 @@ def _substitution() -> bytes:
 
 
 _SUBSTITUTION: Final = _substitution()
-_PRODUCTS: Final = {
-    factor: bytes(_product(factor, byte) for byte in range(256)) for factor in (9, 11, 13, 14)
-}
+_COEFFICIENTS: Final = ((14, 9, 13, 11), (11, 14, 9, 13), (13, 11, 14, 9), (9, 13, 11, 14))
+"""Columns of the matrix of section 5.3.3."""
+_MIXED: Final = [
+    [int.from_bytes(bytes(_product(factor, byte) for factor in column), "big") for byte in range(256)]
+    for column in _COEFFICIENTS
+]

@@ -16,8 +16,8 @@ from typing import Final
 from .forms import WINDOW_BYTES, Form, Rendering, renderings
 from .record import Entry, live
 
-DISTINCT_BYTES_MIN: Final = 4
-"""A window with fewer is no part of a random key, and would be found in any blank memory."""
+_BLANK: Final = frozenset(int.from_bytes(bytes([byte]) * WINDOW_BYTES, sys.byteorder) for byte in range(256))
+"""Windows of one byte repeated: no part of a random key, and to be found in any blank memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,11 @@ class Search:
         )
 
     def _index(self, needle: _Needle) -> None:
-        text, rendering = needle.rendering.text, needle.rendering
-        for position in range(0, len(text) - rendering.window + 1, rendering.step):
-            window = text[position : position + WINDOW_BYTES]
-            if len(set(window)) >= DISTINCT_BYTES_MIN:
-                self._places.setdefault(int.from_bytes(window, sys.byteorder), []).append((needle, position))
+        text, window, step = needle.rendering.text, needle.rendering.window, needle.rendering.step
+        for position in range(0, len(text) - window + 1, step):
+            word = int.from_bytes(text[position : position + WINDOW_BYTES], sys.byteorder)
+            if word not in _BLANK:
+                self._places.setdefault(word, []).append((needle, position))
 
     def _windows(self, data: bytes) -> Iterator[tuple[int, int, _Needle]]:
         """Offset, position in its needle, needle, of each window that lies in ``data``."""
@@ -104,13 +104,12 @@ class Search:
     def _checked(
         self, data: bytes, shift: int, words: memoryview[int], hits: frozenset[int]
     ) -> Iterator[tuple[int, int, _Needle]]:
-        for at, word in enumerate(words):
-            if word in hits:
-                offset = shift + at * WINDOW_BYTES
-                for needle, position in self._places[word]:
-                    rendering = needle.rendering
-                    if data.startswith(rendering.text[position : position + rendering.window], offset):
-                        yield offset, position, needle
+        for at in [at for at, word in enumerate(words) if word in hits]:
+            offset = shift + at * WINDOW_BYTES
+            for needle, position in self._places[words[at]]:
+                rendering = needle.rendering
+                if data.startswith(rendering.text[position : position + rendering.window], offset):
+                    yield offset, position, needle
 
     def _joined(self, region: str, run: list[tuple[int, _Needle]]) -> Iterator[Find]:
         """Windows that overlap or touch are one find."""
