@@ -34,7 +34,7 @@ PURE_MODULES = {
         "thaw", "visit",
     },
     "posdecom_simulator": {
-        "acquirer.audit", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm",
+        "acquirer.audit", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm", "acquirer.standing",
         "terminal.compose", "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front",
         "terminal.identity",
         "terminal.personalise", "terminal.prepare", "terminal.slots", "terminal.stored", "terminal.terminal",

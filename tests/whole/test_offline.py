@@ -213,3 +213,44 @@ def test_with_a_dead_host_two_signers_accept_the_loss_and_the_certificate_says_w
         tally = lost[context.index]
         name = f"context {context.index}, currency {context.currency:03d}"
         assert f"{name}: {tally.count} transactions ({tally.amount} in minor units) not delivered" in texts
+
+
+def thaw(parts: RealParts, cancellation: Path) -> Any:
+    return parts.run(
+        ["posdecom_agent", "thaw", "--port", parts.tty, "--site", parts.site / "technician", "--cancellation",
+         cancellation, "--json"]
+    )  # fmt: skip
+
+
+def cancel(parts: RealParts, seal: Path, out: Path, signer: str = "order") -> Path:
+    keys = parts.site / "acquirer" / signer
+    done = parts.run(
+        ["posdecom_agent", "order", "cancel", "--seal", seal, "--issuer", "Demo Acquirer", "--reason",
+         "the appeal was won", "--delivered", "1-2", "--next-batch", "0:500", "--key", f"{keys}.key",
+         "--certificate", f"{keys}.pem", "--out", out]
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_cancellation_by_file_lets_the_terminal_trade_until_a_new_order_comes(parts: RealParts) -> None:
+    carried = parts.folder / "carried"
+    assert flush(parts, "--out", carried).returncode == 0
+    wrong = cancel(parts, carried / "seal.cose", parts.folder / "wrong.cose", "release")
+    refused = thaw(parts, wrong)
+    assert refused.returncode == Exit.FORGED, refused.stderr
+    good = cancel(parts, carried / "seal.cose", parts.folder / "cancellation.cose")
+    thawed = thaw(parts, good)
+    assert thawed.returncode == 0, thawed.stderr
+    assert json.loads(thawed.stdout) == {"schema": "posdecom/thaw/1", "serial": SERIAL}
+    again = thaw(parts, good)
+    assert again.returncode == Exit.ERASE_REFUSED
+    assert again.stderr.splitlines()[-3].startswith("error[PD-E64]: ")
+    looked = parts.run(
+        ["posdecom_agent", "info", "--port", parts.tty, "--site", parts.site / "technician", "--json"]
+    )
+    inventory = json.loads(looked.stdout)
+    assert inventory["state"] == "active"
+    assert inventory["contexts"][0]["batch"] == 500
+    parts.write_order(counter=2)
+    assert flush(parts).returncode == 0

@@ -1,14 +1,33 @@
-"""``posdecom order new``: the acquirer orders a terminal out of service."""
+"""``posdecom order``: the acquirer orders a terminal out of service, or cancels that while it is frozen."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 
-from .acquirer import parse_time, save, signer_options
+from .acquirer import FILE, parse_time, save, signer_options
 from .output import Output, output_options, pass_output
+
+_Pairs: TypeAlias = tuple[tuple[int, int], ...]
+
+
+def _numbers(separator: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], _Pairs]:
+    """Two numbers with ``separator`` between them."""
+
+    def parse(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> _Pairs:
+        pairs = []
+        for text in texts:
+            first, found, second = text.partition(separator)
+            if not (found and first.isdecimal() and second.isdecimal()):
+                raise click.BadParameter(f"is {parameter.metavar}, two numbers")
+            pairs.append((int(first), int(second)))
+        return tuple(pairs)
+
+    return parse
 
 
 @click.group("order")
@@ -103,3 +122,66 @@ def new(
         replacement=replacement,
     )
     save(output, "order-new", out_file, issue(order, load_signer(key_file, chain_file)))
+
+
+@command.command("cancel")
+@click.option("--seal", "seal_file", required=True, type=FILE, help="The seal of the frozen terminal.")
+@click.option("--issuer", required=True, help="Who cancels, for people.")
+@click.option("--reason", required=True, help="For people.")
+@click.option(
+    "--delivered",
+    multiple=True,
+    metavar="FIRST-LAST",
+    callback=_numbers("-"),
+    help="Item sequences that the host has taken.",
+)
+@click.option(
+    "--closed", multiple=True, type=click.IntRange(0), help="Index of a context settled as a whole."
+)
+@click.option(
+    "--next-batch",
+    "next_batches",
+    multiple=True,
+    metavar="CONTEXT:BATCH",
+    callback=_numbers(":"),
+    help="The batch number that a context goes on with.",
+)
+@signer_options
+@output_options
+@pass_output
+def cancel(
+    output: Output,
+    seal_file: Path,
+    issuer: str,
+    reason: str,
+    delivered: tuple[tuple[int, int], ...],
+    closed: tuple[int, ...],
+    next_batches: tuple[tuple[int, int], ...],
+    key_file: Path,
+    chain_file: Path,
+    out_file: Path,
+) -> None:
+    """Sign the cancellation that thaws exactly the terminal of --seal: it trades again, and old receipts are dead.
+
+    --delivered and --closed say what the acquirer has booked: the terminal will not send it again.
+    """
+    from posdecom_protocol.documents import issue, open_document
+    from posdecom_protocol.documents.cancellation import Cancellation, NextBatch, Span
+    from posdecom_protocol.documents.seal import Seal
+
+    from ..signer import load_signer
+
+    seal = open_document(seal_file.read_bytes(), Seal)
+    cancellation = Cancellation(
+        cancellation_id=f"X-{seal.digest.hex()[:16]}",
+        serial=seal.body.serial,
+        seal_digest=seal.digest,
+        challenge=seal.body.challenge,
+        issued_at=int(time.time()),
+        issuer=issuer,
+        delivered=tuple(Span(*span) for span in delivered),
+        closed=closed,
+        next_batches=tuple(NextBatch(*pair) for pair in next_batches),
+        reason=reason,
+    )
+    save(output, "order-cancel", out_file, issue(cancellation, load_signer(key_file, chain_file)))

@@ -126,8 +126,9 @@ class Composer:
         for sale in batch.advices:
             fields = self._about(sale) | self._when(sale) | {3: _direction(sale), 11: f"{sale.stan:06d}"}
             fields |= {38: sale.auth_code, 60: self._reference(MESSAGE_TYPE[sale.transaction_class])}
-            if sale.original is not None:
-                fields[61] = self._original(batch.records[sale.original])
+            original = batch.records.get(sale.original or 0)
+            if original is not None:  # else it was settled with an earlier batch
+                fields[61] = self._original(original)
             yield self._item(ItemKind.ADVICE, _OFFLINE, fields, sale)
 
     def _refunds(self, batch: Batch) -> Iterable[Item]:

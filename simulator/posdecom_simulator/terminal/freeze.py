@@ -52,14 +52,15 @@ def discard(store: Store) -> None:
 
 
 def thaw(store: Store, device: Device, cancellation: Cancellation) -> None:
-    """Mark what the acquirer has as delivered, drop the contexts that it closed, and go on with its batch numbers."""
-    closed = set(cancellation.closed)
-    for name in list(store.names(slots.TRANSACTION_PREFIX)):
-        if _read(store, name).context in closed:
-            store.erase((name,))
+    """Mark what the acquirer has as delivered, drop what it settled with closed contexts, and take its batch numbers.
+
+    Done twice, after a power cut, it is as if it had been done once.
+    """
     for span in cancellation.delivered:
         for sequence in range(span.first, span.last + 1):
             _mark_delivered(store, sequence)
+    for context in cancellation.closed:
+        store.erase(_settled_names(store, context))
     batches = {one.context: one.batch for one in cancellation.next_batches}
     store.put({slots.DEVICE: encode_device(device.with_batches(batches))})
 
@@ -113,8 +114,20 @@ def _seal(
     )
 
 
+def _settled_names(store: Store, context: int) -> list[str]:
+    """The records of a closed context that the host has. What was withheld, and open pre-authorisations, stay.
+
+    Pre-authorisations first: cut in between, those whose completion is gone would seem open.
+    """
+    records = [one for one in transactions(store) if one.context == context]
+    completed = {one.original for one in records if one.transaction_class is TransactionClass.COMPLETION}
+    preauths = [one for one in records if one.number in completed]
+    money = [one for one in records if one.posted and SIDE[one.transaction_class] is not Side.NEITHER]
+    return [slots.transaction_name(one.number) for one in (*preauths, *money)]
+
+
 def _mark_delivered(store: Store, sequence: int) -> None:
-    """What the host booked is posted from now on; a reversal or void that it took is done with."""
+    """What the host booked is posted from now on, a reversal or void that it took is over, a refund is a record."""
     data = store.get(slots.item_name(sequence))
     item = None if data is None else decode_item(data)
     if item is None or item.summary is None:
@@ -127,8 +140,23 @@ def _mark_delivered(store: Store, sequence: int) -> None:
             store.put({name: replace(_read(store, name), posted=True).encode()})
         case ItemKind.REVERSAL | ItemKind.PREAUTH_VOID:
             store.erase((name,))
+        case ItemKind.REFUND:
+            _keep_refund(store, _read(store, name), item.summary.stan)
         case _:
             pass
+
+
+def _keep_refund(store: Store, sale: StoredTransaction, stan: int) -> None:
+    """The acquirer gave the sale back under a message that this freeze prepared: from now on it is in the batch."""
+    records = list(transactions(store))
+    if any((one.context, one.stan) == (sale.context, stan) for one in records):
+        return
+    number = 1 + max(one.number for one in records)
+    kind = TransactionClass.REFUND
+    refund = replace(
+        sale, number=number, transaction_class=kind, stan=stan, posted=True, original=sale.number
+    )
+    store.put({slots.transaction_name(number): refund.encode()})
 
 
 def _read(store: Store, name: str) -> StoredTransaction:

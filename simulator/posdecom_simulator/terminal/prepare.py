@@ -27,7 +27,9 @@ from .device import Context
 from .stored import Keys, StoredTransaction
 
 _OFFLINE: Final = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
-_VOIDS: Final = frozenset({TransactionClass.VOID, TransactionClass.COMPLETION_VOID})
+_GIVES_BACK: Final = frozenset(
+    {TransactionClass.VOID, TransactionClass.COMPLETION_VOID, TransactionClass.REFUND}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def prepare(
 
 
 def _sort(records: Sequence[StoredTransaction], rules: Rules, stans: StanCounter) -> Batch:
-    voided = {one.original for one in records if one.transaction_class in _VOIDS}
+    given_back = {one.original for one in records if one.transaction_class in _GIVES_BACK}
     completed = {one.original for one in records if one.transaction_class is TransactionClass.COMPLETION}
     after = {one.number for one in records if one.local_time >= rules.cutoff_local_time}
     unsent = [one for one in records if _is_money(one) and not one.posted]
@@ -94,7 +96,7 @@ def _sort(records: Sequence[StoredTransaction], rules: Rules, stans: StanCounter
     refundable = [one for one in records if one.number in after and one.posted and is_debit(one)]
     if rules.after_cutoff is AfterCutoff.HOLD:
         refundable = []
-    refunds = [_refund(one, stans) for one in refundable if one.number not in voided]
+    refunds = [_refund(one, stans) for one in refundable if one.number not in given_back]
     kept_back = {one.number for one in withheld}
     return Batch(
         records={one.number: one for one in records},
