@@ -15,11 +15,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from document_chain import ANCHORS, HANDS
+from posdecom_agent.desk import MISSING_MAX
 from posdecom_agent.dialects import DIALECTS, Branch, Dialect
+from posdecom_agent.settlement import Finished, Reason, Stopped
 from posdecom_protocol import limits, messages
-from posdecom_protocol.aes_dukpt import HostDukpt, InitialKeyId, Ksn
+from posdecom_protocol.aes_dukpt import HostDukpt, InitialKeyId, Ksn, initial_key
 from posdecom_protocol.channel import ALPN
 from posdecom_protocol.custody import MEDIA_TYPE, decode_custody, encode_custody
 from posdecom_protocol.data_elements import (
@@ -38,7 +43,7 @@ from posdecom_protocol.data_elements import Reply as TotalsReply
 from posdecom_protocol.documents.order import AfterCutoff, Preauths
 from posdecom_protocol.frames import Frame, FrameKind, encode_frame
 from posdecom_protocol.greeting import Hello, Service, Welcome
-from posdecom_protocol.iso8583 import FIELDS, IsoMessage, decode, frame_message, mac_input, seal
+from posdecom_protocol.iso8583 import FIELDS, IsoMessage, answer_mti, decode, frame_message, mac_input, seal
 from posdecom_protocol.lifecycle import TRANSITIONS, LifecycleState
 from posdecom_protocol.messages import (
     LAYOUTS,
@@ -77,11 +82,12 @@ from posdecom_protocol.records import (
 )
 from posdecom_protocol.secret import Secret
 from posdecom_simulator.acquirer import desk, serve
+from posdecom_simulator.acquirer.host import Host
 from posdecom_simulator.acquirer.hsm import Hsm
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.terminal.front import REQUESTS_MAX
 from posdecom_simulator.terminal.prepare import Rules
-from shop import CONTEXTS, open_shop
+from shop import CONTEXTS, START_S, Shop, converse, open_acquirer, open_shop, settle
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = (DOCS / "protocol.md").read_text(encoding="utf-8")
@@ -215,6 +221,7 @@ EXAMPLES: Final[dict[str, bytes]] = {
     "chain-start": CHAIN_START,
     "chain-1": HEAD,
     "chain-2": chain(HEAD, 2, SECOND_ITEM),
+    "derivation-data": bytes.fromhex("01012000000200809012345600000002"),
     "field-48-totals": bcd(TOTALS.encode()),
     "field-48-upload": bcd(
         UploadDetail(CardGroup.DOMESTIC, 123, masked_number("620000", "0005", 16), 12_345).encode()
@@ -326,17 +333,17 @@ def conversation(dialect: str) -> list[list[str]]:
     return [row for row in rows(f"The conversation `{dialect}`") if row[1].isdecimal()]
 
 
-def busy_day(dialect: str) -> tuple[Item, ...]:
-    """A shop's day with everything in it, prepared by the terminal."""
+def busy_shop(dialect: str) -> Shop:
+    """A day with everything in it, prepared by the terminal."""
     rules = Rules("270115120000", AfterCutoff.REFUND, Preauths.VOID)
     contexts = tuple(replace(context, dialect=dialect) for context in CONTEXTS)
-    return open_shop(seed=3, count=120, rules=rules, contexts=contexts).prepared.items
+    return open_shop(seed=3, count=120, rules=rules, contexts=contexts)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_messages_of_the_conversation_have_the_references_that_the_page_says(dialect: str) -> None:
     found: dict[str, set[tuple[int, int]]] = {}
-    for item in busy_day(dialect):
+    for item in busy_shop(dialect).prepared.items:
         reference = BatchReference.decode(decode(item.message).text(60))
         found.setdefault(item.kind.name, set()).add((reference.message_type, reference.network_code))
     for kind, _, types, code, *_ in conversation(dialect):
@@ -351,7 +358,7 @@ def test_the_messages_of_the_conversation_have_the_references_that_the_page_says
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_messages_of_the_conversation_have_the_fields_that_the_page_says(dialect: str) -> None:
     found: dict[str, set[frozenset[int]]] = {}
-    for item in busy_day(dialect):
+    for item in busy_shop(dialect).prepared.items:
         fields = set(decode(item.message).fields) - {11, 41, 42, 53, 60, 64}
         found.setdefault(item.kind.name, set()).add(frozenset(fields))
     for kind, _, _, _, text, _ in conversation(dialect):
@@ -360,6 +367,73 @@ def test_the_messages_of_the_conversation_have_the_fields_that_the_page_says(dia
         most = least | {int(number) for number in re.findall(r"^ (\d+)", sometimes)}
         assert found[kind] <= {least, most}, kind
         assert least in found[kind] and (most in found[kind]), kind
+
+
+def answers_of(dialect: str) -> dict[str, set[frozenset[int]]]:
+    """Which fields the host's answer to each kind of item has, whatever it says."""
+    shop = busy_shop(dialect)
+    host, _ = open_acquirer(shop)
+    found: dict[str, set[frozenset[int]]] = {}
+    for item in shop.prepared.items:
+        answer = host.answer(item.message, float(START_S + 86_400))
+        assert answer is not None
+        found.setdefault(item.kind.name, set()).add(frozenset(decode(answer).fields))
+    return found
+
+
+def answer_rows(dialect: str) -> dict[tuple[str, str], list[set[int]]]:
+    """MTI and kind; fields that an answer must have, may repeat, and may have."""
+    table: dict[tuple[str, str], list[set[int]]] = {}
+    for mti, kinds, *cells in rows("Answers"):
+        named, _, only = kinds.partition(" of ")
+        if mti.isdecimal() and only.strip("`") in ("", dialect):
+            for kind in named.split(", "):
+                table[mti, kind] = [set(map(int, re.findall(r"\d+", cell))) for cell in cells]
+    return table
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=str)
+def test_the_hosts_answers_have_the_fields_that_the_page_says(dialect: Dialect) -> None:
+    found = answers_of(dialect.name)
+    table = answer_rows(dialect.name)
+    asked = {(answer_mti(phase.mti), phase.kind.name) for phase in dialect.phases}
+    assert asked <= set(table)
+    for (_, kind), (needed, repeated, besides) in table.items():
+        if kind in found:
+            assert found[kind] == {frozenset(needed | repeated | besides)}, kind
+    assert set(found) <= {kind for _, kind in table}
+
+
+class Terse:
+    """A host whose answers have what they must have, and nothing else."""
+
+    def __init__(self, host: Host, without: int | None = None) -> None:
+        self._host = host
+        self._without = without
+
+    def answer(self, data: bytes, now: float) -> bytes | None:
+        answer = self._host.answer(data, now)
+        assert answer is not None
+        whole = decode(answer)
+        kept = {number: whole.fields[number] for number in (11, 39, 41, 42) if number != self._without}
+        return replace(whole, fields=kept).encode()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=str)
+def test_an_answer_needs_no_field_but_those_of_the_page(dialect: Dialect) -> None:
+    assert all(needed == {11, 39, 41, 42} for needed, *_ in answer_rows(dialect.name).values())
+    shop = busy_shop(dialect.name)
+    host, _ = open_acquirer(shop)
+    events, _ = converse(settle(shop, 0, dialect=dialect), Terse(host))
+    assert events[-1] == Finished()
+
+
+@pytest.mark.parametrize("field", [11, 39, 41, 42])
+def test_an_answer_without_a_field_that_it_must_have_is_none(field: int) -> None:
+    shop = busy_shop("cup")
+    host, _ = open_acquirer(shop)
+    events, _ = converse(settle(shop, 0), Terse(host, without=field))
+    assert isinstance(events[-1], Stopped) and events[-1].reason is Reason.NO_ANSWER
 
 
 @pytest.mark.parametrize(
@@ -390,6 +464,18 @@ def test_the_examples_mean_what_the_page_says_of_them() -> None:
     assert decode_custody(ON_PAGE["custody"]).items == (SECOND_ITEM,)
     assert len(mac_input(ON_PAGE["advice"])) == len(ON_PAGE["advice"]) - 11 - 8
     assert decode(ON_PAGE["answer"]).mti == "0230"
+
+
+def test_the_derivation_data_give_the_mac_key_of_the_advice() -> None:
+    """Counter 2 has one bit: its transaction key is a child of the initial key (X9.24-3)."""
+    data = ON_PAGE["derivation-data"]
+    with initial_key(Secret(BDK), INITIAL_KEY_ID) as key:
+        transaction = _encrypted(bytes(key.data), data[:2] + b"\x80\x00" + data[4:])
+    assert _encrypted(transaction, data) == ON_PAGE["advice-mac-key"]
+
+
+def _encrypted(key: bytes, block: bytes) -> bytes:
+    return Cipher(AES(key), ECB()).encryptor().update(block)
 
 
 def test_links_lead_to_files_and_sections_that_exist() -> None:
@@ -454,6 +540,11 @@ def test_the_desks_answers_fit_their_schemas() -> None:
     problem = API["components"]["schemas"]["Problem"]
     assert answer.status == desk.NOT_FOUND
     assert set(json.loads(answer.body)) == set(problem["properties"]) == set(problem["required"])
+
+
+def test_both_ends_take_as_many_missing_items_as_the_contract_says() -> None:
+    assert API["components"]["schemas"]["Missing"]["properties"]["missing"]["maxItems"] == MISSING_MAX
+    assert MISSING_MAX == desk.MISSING_MAX
 
 
 def _empty_desk() -> desk.Desk:

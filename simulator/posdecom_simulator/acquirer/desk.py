@@ -35,6 +35,9 @@ from .ledger import Ledger
 REMARK_CHARACTERS_MAX: Final = 400
 """Of a receipt; some ten currencies fit."""
 
+MISSING_MAX: Final = 10_000
+"""Named at once; they are sent, and the next call names the rest."""
+
 OK: Final = 200
 WAITING: Final = 202
 NOT_FOUND: Final = 404
@@ -118,7 +121,7 @@ class Desk:
         except (DocumentError, MessageError, SiteError, Disagreement) as error:
             return _problem(REFUSED, str(error))
         if result.missing:
-            return Answer(CONFLICT, json.dumps({"missing": result.missing}).encode())
+            return Answer(CONFLICT, json.dumps({"missing": result.missing[:MISSING_MAX]}).encode())
         return self._sign_receipts(order, seal, result, now)
 
     def post_certificate(self, body: bytes, now: float) -> Answer:
