@@ -82,11 +82,13 @@ class RealParts:
         )  # fmt: skip
         self.host, self.desk = self._line(process, "host"), self._line(process, "desk")
 
-    def start_terminal(self, *killed: str) -> subprocess.Popen[str]:
+    def start_terminal(self, *killed: str, record_secrets: Path | None = None) -> subprocess.Popen[str]:
         """The terminal on a pseudo-terminal; with ``killed`` it ends itself there (see whole/killed.py)."""
+        record = [] if record_secrets is None else ["--record-secrets", record_secrets]
         return self._start(
             ["posdecom_simulator", "terminal", "--site", self.site, "--serial", SERIAL, "--pty", "--link", self.tty,
-             "--state", self.folder / "terminal", "--transactions", self.transactions, "--seed", self.seed],
+             "--state", self.folder / "terminal", "--transactions", self.transactions, "--seed", self.seed,
+             *record],
             killed,
         )  # fmt: skip
 
