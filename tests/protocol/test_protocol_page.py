@@ -97,6 +97,7 @@ BDK: Final = bytes.fromhex("FEDCBA9876543210F1F1F1F1F1F1F1F1")
 """Of the examples in ANSI X9.24-3."""
 INITIAL_KEY_ID: Final = InitialKeyId(bytes.fromhex("1234567890123456"))
 HOST_KEYS: Final = HostDukpt.from_bdk(Secret(BDK), INITIAL_KEY_ID)
+HSM: Final = Hsm(Secret(BDK), Secret(b"card digest key"))
 CONNECTION_ID: Final = 0x5EED0001
 
 # --- what the examples are made of ---------------------------------------------------------------
@@ -404,15 +405,15 @@ def test_the_hosts_answers_have_the_fields_that_the_page_says(dialect: Dialect) 
     assert set(found) <= {kind for _, kind in table}
 
 
-class Terse:
+class Terse(Host):
     """A host whose answers have what they must have, and nothing else."""
 
-    def __init__(self, host: Host, without: int | None = None) -> None:
-        self._host = host
+    def __init__(self, ledger: Ledger, without: int | None = None) -> None:
+        super().__init__(ledger, HSM)
         self._without = without
 
     def answer(self, data: bytes, now: float) -> bytes | None:
-        answer = self._host.answer(data, now)
+        answer = super().answer(data, now)
         assert answer is not None
         whole = decode(answer)
         kept = {number: whole.fields[number] for number in (11, 39, 41, 42) if number != self._without}
@@ -423,16 +424,16 @@ class Terse:
 def test_an_answer_needs_no_field_but_those_of_the_page(dialect: Dialect) -> None:
     assert all(needed == {11, 39, 41, 42} for needed, *_ in answer_rows(dialect.name).values())
     shop = busy_shop(dialect.name)
-    host, _ = open_acquirer(shop)
-    events, _ = converse(settle(shop, 0, dialect=dialect), Terse(host))
+    _, ledger = open_acquirer(shop)
+    events, _ = converse(settle(shop, 0, dialect=dialect), Terse(ledger))
     assert events[-1] == Finished()
 
 
 @pytest.mark.parametrize("field", [11, 39, 41, 42])
 def test_an_answer_without_a_field_that_it_must_have_is_none(field: int) -> None:
     shop = busy_shop("cup")
-    host, _ = open_acquirer(shop)
-    events, _ = converse(settle(shop, 0), Terse(host, without=field))
+    _, ledger = open_acquirer(shop)
+    events, _ = converse(settle(shop, 0), Terse(ledger, without=field))
     assert isinstance(events[-1], Stopped) and events[-1].reason is Reason.NO_ANSWER
 
 
@@ -549,5 +550,4 @@ def test_both_ends_take_as_many_missing_items_as_the_contract_says() -> None:
 
 def _empty_desk() -> desk.Desk:
     signers = desk.Signers("acquirer-a", HANDS.release, None)
-    hsm = Hsm(Secret(BDK), Secret(b"card digest key"))
-    return desk.Desk(Ledger(MemoryStore()), hsm, desk.MemoryShelf(), signers, ANCHORS, ())
+    return desk.Desk(Ledger(MemoryStore()), HSM, desk.MemoryShelf(), signers, ANCHORS, ())
