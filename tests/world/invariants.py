@@ -144,12 +144,12 @@ def receipt_says_what_the_books_say(receipt: bytes, scene: Scene, refused: froze
     """What an auditor will read, against the oracle: delivered, refused and withheld, of every context with any."""
     for said in open_document(receipt, Receipt).body.contexts:
         books = oracle.books_after(scene.day, said.index, scene.rules, refused)
-        delivered = [
-            (one.debit_count + one.credit_count, one.debit_amount + one.credit_amount)
-            for one in books.totals()
-        ]
+        totals = books.totals()
         wanted = {
-            "delivered": (sum(count for count, _ in delivered), sum(amount for _, amount in delivered)),
+            "delivered": (
+                sum(one.debit_count + one.credit_count for one in totals),
+                sum(one.debit_amount + one.credit_amount for one in totals),
+            ),
             "refused": (len(books.refused), sum(books.refused)),
             "withheld": (len(books.withheld), sum(books.withheld)),
             "undelivered": (0, 0),

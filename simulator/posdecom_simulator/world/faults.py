@@ -83,7 +83,7 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
         Fault.HOST_SILENT: 14,
         Fault.ANSWER_LATE: 14,
         Fault.ANSWER_TWICE: 14,
-        Fault.HOST_REFUSES: 3,
+        Fault.HOST_REFUSES: 2,
         Fault.HOST_DISAGREES: 4,
         Fault.DESK_AWAY: 4,
         Fault.DESK_ANSWER_LOST: 3,
