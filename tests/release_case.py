@@ -48,6 +48,7 @@ from posdecom_simulator.terminal.device import Context
 from posdecom_simulator.terminal.prepare import Rules
 from shop import BDK, CONTEXTS, INITIAL_KEY_ID, Shop, converse, open_acquirer, open_shop, settle
 
+CHANNEL_KEY_ID: Final = bytes.fromhex("C4A1C4A1C4A1C4A1")
 LATER: Final = float(NOW + 2 * 3600)
 """When the desk is asked."""
 HSM: Final = Hsm(Secret(BDK), Secret(b"card digest key"))
@@ -79,7 +80,7 @@ class Case:
     def desk(self) -> Desk:
         """As it starts afresh: what it knows is on the shelf and in the books."""
         signers = Signers("acquirer-a", HANDS.release, APPROVER if self.approver else None)
-        terminals = (BookedTerminal(SERIAL, INITIAL_KEY_ID, self.contexts),)
+        terminals = (BookedTerminal(SERIAL, INITIAL_KEY_ID, CHANNEL_KEY_ID, self.contexts),)
         return Desk(self.ledger, HSM, self.shelf, signers, ANCHORS, terminals)
 
     def settle(self, *indexes: int) -> None:

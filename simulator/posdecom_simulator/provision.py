@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from posdecom_protocol.aes_dukpt import InitialKeyId, initial_key
-from posdecom_protocol.certificates import Role
+from posdecom_protocol.certificates import Role, key_id
 from posdecom_protocol.secret import Secret
 from posdecom_protocol.tdes_dukpt import InitialKsn
 from posdecom_protocol.tr31 import KeyBlock, wrap_key_block
@@ -187,6 +187,7 @@ class _Provisioning:
         _issue_technician(self._technicians, self._site.technician, self._entropy, self._now)
         for number, serial in enumerate(self._site.serials, start=1):
             self._lay_out_terminal(number, serial)
+        self._book_terminals()
 
     def _lay_out_authorities(self) -> None:
         authorities = {"acquirer": self._acquirer, "maker": self._maker, TECHNICIANS: self._technicians}
@@ -199,13 +200,21 @@ class _Provisioning:
         for name, role in ACQUIRER_ROLES.items():
             subject = Subject(f"{ISSUER} {name}")
             self._write_identity(folder, name, self._acquirer, subject, role, self._signer_validity)
-        booked = tuple(
-            BookedTerminal(serial, self._initial_key_id(number), _contexts(number))
-            for number, serial in enumerate(self._site.serials, start=1)
-        )
         _write(folder / BDK_FILE, self._bdk.data.hex().encode() + b"\n")
         _write(folder / ANCHORS_FILE, trust)
-        _write(folder / SETTINGS_FILE, AcquirerSettings(ISSUER, TPDU, booked).toml().encode())
+
+    def _book_terminals(self) -> None:
+        booked = tuple(
+            BookedTerminal(
+                serial, self._initial_key_id(number), self._channel_key_id(serial), _contexts(number)
+            )
+            for number, serial in enumerate(self._site.serials, start=1)
+        )
+        settings = AcquirerSettings(ISSUER, TPDU, booked)
+        _write(self._site.acquirer / SETTINGS_FILE, settings.toml().encode())
+
+    def _channel_key_id(self, serial: str) -> bytes:
+        return key_id(Identity.load(self._site.terminal(serial), CHANNEL).chain[0])
 
     def _lay_out_terminal(self, number: int, serial: str) -> None:
         folder, subject = self._site.terminal(serial), Subject(f"Demo Terminal {serial}", serial)

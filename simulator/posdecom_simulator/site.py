@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from posdecom_protocol.aes_dukpt import INITIAL_KEY_ID_BYTES, InitialKeyId
-from posdecom_protocol.certificates import Anchors, load_anchors, load_chain
+from posdecom_protocol.certificates import KEY_ID_BYTES, Anchors, load_anchors, load_chain
 from posdecom_protocol.cose import SigningKey
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.limits import CONTEXTS_MAX
@@ -207,6 +207,8 @@ class BookedTerminal:
 
     serial: str
     initial_key_id: InitialKeyId
+    channel_key_id: bytes
+    """Key id (`certificates.key_id`) of its channel certificate, which signs no document; the other signs the seal."""
     contexts: tuple[Context, ...]
 
 
@@ -223,7 +225,11 @@ class AcquirerSettings:
     def toml(self) -> str:
         text = toml_lines({"issuer": self.issuer, "tpdu": self.tpdu.hex()})
         for one in self.terminals:
-            values = {"serial": one.serial, "initial_key_id": one.initial_key_id.hex()}
+            values = {
+                "serial": one.serial,
+                "initial_key_id": one.initial_key_id.hex(),
+                "channel_key_id": one.channel_key_id.hex(),
+            }
             text += (
                 "\n[[terminal]]\n" + toml_lines(values) + _context_tables("terminal.context", one.contexts)
             )
@@ -236,6 +242,7 @@ class AcquirerSettings:
             BookedTerminal(
                 serial=one.text("serial", 1, 32),
                 initial_key_id=InitialKeyId(one.octets("initial_key_id", INITIAL_KEY_ID_BYTES)),
+                channel_key_id=one.octets("channel_key_id", KEY_ID_BYTES),
                 contexts=_contexts(one),
             )
             for one in table.tables("terminal")

@@ -26,7 +26,7 @@ from posdecom_protocol.secret import Secret
 from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer.books import Posting, Source
 from posdecom_simulator.acquirer.host import Behaviour
-from release_case import LATER, Case, missing, open_case, reason
+from release_case import CHANNEL_KEY_ID, LATER, Case, missing, open_case, reason
 from shop import BDK, INITIAL_KEY_ID, START_S
 
 
@@ -313,6 +313,8 @@ def test_a_complete_certificate_is_closed_and_the_key_set_denied(case: Case) -> 
     assert answer.status == 200
     closure = open_document(answer.body, Closure).body
     assert closure.ksn_denied == (bytes(INITIAL_KEY_ID),)
+    attestation = open_document(case.seal, Seal).sign1.kid
+    assert closure.certificates_revoked == (attestation, CHANNEL_KEY_ID)
     assert closure.has_forgotten_the_terminal
     assert case.ledger.is_denied(bytes(INITIAL_KEY_ID))
     assert judge(certificate + answer.body, ANCHORS).state is State.COMPLETE

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from posdecom_agent.site import TechnicianSite
 from posdecom_protocol.aes_dukpt import HostDukpt, Ksn, TerminalDukpt
@@ -201,6 +202,16 @@ def test_the_acquirer_derives_the_keys_that_a_terminal_uses(site: Site) -> None:
     assert host.message_keys(Ksn.decode(ksn.encode())) == keys
     assert booked.contexts == terminal.settings.contexts
     assert acquirer.settings.tpdu == terminal.settings.tpdu
+
+
+@pytest.mark.parametrize("serial", ["PD-000001", "PD-000002"])
+def test_the_books_name_the_channel_certificate_that_a_closure_revokes(site: Site, serial: str) -> None:
+    certificate = x509.load_der_x509_certificate(SiteTerminal.load(site.terminal(serial)).channel.chain[0])
+    key = certificate.public_key()
+    assert isinstance(key, Ed25519PublicKey)
+    spki = bytes.fromhex("302A300506032B6570032100") + key.public_bytes_raw()  # RFC 8410 section 10.1
+    booked = AcquirerSite.load(site.acquirer).terminal(serial)
+    assert booked.channel_key_id == hashlib.sha256(spki).digest()[:8]
 
 
 def test_only_master_keys_and_initial_keys_stand_in_the_clear_beside_a_terminal(site: Site) -> None:

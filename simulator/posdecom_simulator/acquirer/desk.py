@@ -194,21 +194,22 @@ class Desk:
             issuer=self._signers.issuer,
             ksn_denied=(terminal.initial_key_id,),
             keys_deleted=("TMK", "TPK", "TAK", "TDK"),
-            certificates_revoked=self._device_keys(certificate.body),
+            certificates_revoked=_device_keys(certificate.body, terminal),
             refunds_open=0,
             remark="",
         )
         return issue(closure, self._signers.release)
 
-    def _device_keys(self, certificate: Certificate) -> tuple[bytes, ...]:
-        """Key ids of the device certificates that signed in this chain."""
-        signed = (None if certificate.seal is None else open_document(certificate.seal, Seal).sign1.kid,)
-        return tuple(key for key in signed if key is not None)
-
     def _terminal(self, serial: str) -> BookedTerminal:
         if serial not in self._terminals:
             raise Disagreement("the books know no such terminal")
         return self._terminals[serial]
+
+
+def _device_keys(certificate: Certificate, terminal: BookedTerminal) -> tuple[bytes, ...]:
+    """Key ids of the certificate that signed the seal, and of the one that the channel showed."""
+    assert certificate.seal is not None  # complete at the terminal
+    return open_document(certificate.seal, Seal).sign1.kid, terminal.channel_key_id
 
 
 def _remark(held: Mapping[int, Tally]) -> str:
