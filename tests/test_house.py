@@ -36,7 +36,8 @@ PURE_MODULES = {
     "posdecom_simulator": {
         "acquirer.audit", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm", "acquirer.standing",
         "terminal.compose", "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front",
-        "terminal.identity",
+        "forensics.forms", "forensics.record", "terminal.identity", "terminal.key_loading", "terminal.keyring",
+        "terminal.recording",
         "terminal.personalise", "terminal.prepare", "terminal.slots", "terminal.stored", "terminal.terminal",
     },
 }  # fmt: skip

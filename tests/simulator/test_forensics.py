@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 
 from posdecom_simulator.cli import simulator
 from posdecom_simulator.forensics.forms import Form, expanded_key, renderings
-from posdecom_simulator.forensics.record import Entry, Kind, RecordError, live, note_in, read_record
+from posdecom_simulator.forensics.record import Entry, Kind, live
 from posdecom_simulator.forensics.search import Find, Search
+from posdecom_simulator.forensics.secrets_file import RecordError, note_in, read_record
 
 KEY: Final = random.Random("key").randbytes(16)
 NOISE: Final = random.Random("noise").randbytes(4096)

@@ -12,8 +12,8 @@ import pytest
 
 from posdecom_simulator.forensics.forms import Form
 from posdecom_simulator.forensics.places import files_in, process_memory
-from posdecom_simulator.forensics.record import read_record
 from posdecom_simulator.forensics.search import Search
+from posdecom_simulator.forensics.secrets_file import read_record
 from real_parts import RealParts
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from ..forensics.places import files_in, process_memory
-from ..forensics.record import RecordError, read_record
 from ..forensics.search import Find, Search
+from ..forensics.secrets_file import RecordError, read_record
 
 
 class _Void(click.ClickException):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from ..forensics.record import note_in, note_nothing
+from ..forensics.record import note_nothing
+from ..forensics.secrets_file import note_in
 from ..provision import provision
 
 

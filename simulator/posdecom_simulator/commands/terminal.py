@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from ..forensics.record import Note, note_in, note_nothing
+from ..forensics.record import Note, note_nothing
+from ..forensics.secrets_file import note_in
 from ..history import write_history
 from ..memory.image import Image
 from ..population import TRADING_S, populate
