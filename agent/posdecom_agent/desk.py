@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -30,6 +32,9 @@ DOCUMENT_MEDIA_TYPE: Final = "application/cose"
 ANSWER_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 MISSING_MAX: Final = 10_000
 
+_URL: Final = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+"""urllib would also open files and FTP."""
+
 
 Exchange: TypeAlias = Callable[[str, str, bytes | None, str], tuple[int, bytes]]
 """One HTTP call: method, URL, body, its media type; status and body of the answer. `OSError` where there is none."""
@@ -48,9 +53,11 @@ def over_http(method: str, url: str, body: bytes | None, media_type: str) -> tup
 
 
 class Desk:
-    """One desk at ``url`` (http or https, without a trailing path)."""
+    """One desk at ``url`` (http or https, without a trailing path; `ValueError` for any other)."""
 
     def __init__(self, url: str, exchange: Exchange = over_http) -> None:
+        if exchange is over_http and not _URL.fullmatch(url):
+            raise ValueError("a desk is http://HOST[:PORT] or https://HOST[:PORT]")
         self._url = url.rstrip("/")
         self._exchange = exchange
 
@@ -83,9 +90,22 @@ class Desk:
         try:
             status, answer = self._exchange(method, self._url + path, body, media_type)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", None) or type(error).__name__
-            return Unreachable(f"{self._url}: {reason}")
+            return Unreachable(f"{self._url}: {_cause(error)}")
         return None if status == 404 else _understood(status, answer)
+
+
+def _cause(error: Exception) -> str:
+    """Why there was no answer: what urllib wraps says more than the wrapping."""
+    reason = getattr(error, "reason", error)
+    match reason:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {reason.verify_message}"
+        case OSError(strerror=str(words)):
+            return words
+        case str():
+            return reason
+        case _:
+            return type(reason).__name__
 
 
 def _understood(status: int, body: bytes) -> DeskReply:
@@ -100,7 +120,7 @@ def _understood(status: int, body: bytes) -> DeskReply:
                 return Pending(_text(body, "reason"))
             case 409:
                 return Missing(_sequences(body))
-            case _ if 400 <= status < 500:
+            case 413 | 422:
                 return Declined(_text(body, "reason"))
             case _:
                 return Unreachable(f"the desk answered with status {status}")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import selectors
 import socket
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from posdecom_protocol.documents.seal import SealedContext
+from posdecom_protocol.errors import HostError
 
 from .dialects import DIALECTS
 from .job import Job
@@ -27,6 +29,7 @@ CONNECTS_MAX: Final = 5
 CONNECT_PAUSE_S: Final = 0.5
 READ_BYTES: Final = 16 * 1024
 WAIT_S_MAX: Final = 1.0
+_ADDRESS: Final = re.compile(r"(?:(?P<name>[^\s:\[\]]+)|\[(?P<ipv6>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})")
 
 
 class Connection(Protocol):
@@ -56,10 +59,10 @@ class HostAddress:
     @classmethod
     def parse(cls, text: str) -> HostAddress:
         """``HOST:PORT``; an IPv6 address in brackets. `ValueError` for anything else."""
-        host, colon, port = text.rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        found = _ADDRESS.fullmatch(text)
+        if found is None or not 0 < int(found["port"]) < 65536:
             raise ValueError("an address is HOST:PORT")
-        return cls(host.strip("[]"), int(port))
+        return cls(found["name"] or found["ipv6"], int(found["port"]))
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -116,9 +119,12 @@ def settle(
     pause: Callable[[float], None],
     watch: Callable[[], None] = lambda: None,
 ) -> SettleEnd:
-    """The conversation about one context, over as many connections as it takes (at most `CONNECTS_MAX` in vain)."""
+    """The conversation about one context, over as many connections as it takes (at most `CONNECTS_MAX` in vain).
+
+    `HostError` where the seal names a dialect that this version does not speak.
+    """
     if context.dialect not in DIALECTS:
-        return Unreachable(f"this version does not speak the dialect {context.dialect}")
+        raise HostError(f"this version does not speak the dialect {context.dialect}")
     engine = settlement_of(job, context)
     end = journal_events(engine, job, watch)
     failures, reason = 0, ""

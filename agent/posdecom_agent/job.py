@@ -184,7 +184,8 @@ class Job:
         if self.receipts:
             return
         for receipt in receipts:
-            open_document(receipt, Receipt)
+            if self.seal is None or open_document(receipt, Receipt).body.seal_digest != self.seal.digest:
+                raise DocumentError("receipt", "is over another seal")
         self._add([Row("receipt", number, receipt) for number, receipt in enumerate(receipts, 1)])
 
     def keep_once(self, kind: str, data: bytes = b"") -> None:

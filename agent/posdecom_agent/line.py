@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -9,6 +10,7 @@ from typing import Final, Protocol
 from posdecom_protocol.link_events import LinkState
 from posdecom_protocol.stack import Stack
 
+from .port_access import LinkLost
 from .ports import Port
 
 WRITE_PAUSE_S: Final = 0.002
@@ -52,25 +54,28 @@ class Machine(Protocol):
 
 
 def drive(machine: Machine, port: Port, clock: Clock, watch: Callable[[], None] = lambda: None) -> None:
-    """Run ``machine`` on ``port`` until it is over, then give its goodbye a moment. Raises `LinkLost`.
+    """Run ``machine`` on ``port`` until it is over, then give its goodbye a moment.
 
-    ``watch`` is called after every turn, for progress on the screen.
+    ``watch`` is called after every turn, for progress on the screen. `LinkLost` where the port ends before the
+    machine does; a machine that is over has its result, and nobody needs the port any more.
     """
     pending = bytearray()
-    goodbye_by: float | None = None
-    while True:
-        now = clock.now()
-        if machine.is_over:
-            goodbye_by = goodbye_by or now + GOODBYE_S
-            if machine.stack.link.state is LinkState.CLOSED or now >= goodbye_by:
-                return
-        _write(machine, port, pending, now)
-        data = port.read(_wait_s(machine, pending, clock.now()))
-        now = clock.now()
-        if data:
-            machine.receive(data, now)
-        machine.tick(now)
+    while not machine.is_over:
+        _turn(machine, port, clock, pending, WAIT_S_MAX)
         watch()
+    goodbye_by = clock.now() + GOODBYE_S
+    with contextlib.suppress(LinkLost):
+        while machine.stack.link.state is not LinkState.CLOSED and (left := goodbye_by - clock.now()) > 0:
+            _turn(machine, port, clock, pending, left)
+
+
+def _turn(machine: Machine, port: Port, clock: Clock, pending: bytearray, wait_s_max: float) -> None:
+    _write(machine, port, pending, clock.now())
+    data = port.read(_wait_s(machine, pending, clock.now(), wait_s_max))
+    now = clock.now()
+    if data:
+        machine.receive(data, now)
+    machine.tick(now)
 
 
 def _write(machine: Machine, port: Port, pending: bytearray, now: float) -> None:
@@ -80,8 +85,8 @@ def _write(machine: Machine, port: Port, pending: bytearray, now: float) -> None
         del pending[:taken]
 
 
-def _wait_s(machine: Machine, pending: bytearray, now: float) -> float:
+def _wait_s(machine: Machine, pending: bytearray, now: float, wait_s_max: float) -> float:
     if pending:
         return WRITE_PAUSE_S
     deadline = machine.deadline()
-    return WAIT_S_MAX if deadline is None else max(0.0, min(WAIT_S_MAX, deadline - now))
+    return wait_s_max if deadline is None else max(0.0, min(wait_s_max, deadline - now))

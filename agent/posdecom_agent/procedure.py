@@ -16,9 +16,11 @@ from typing import Final, Protocol, TypeAlias, assert_never
 
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.link_events import CloseReason
+from posdecom_protocol.messages import Refusal
 from posdecom_protocol.stack import ChannelOver, LinkOver
 
 from . import catalogue
+from .catalogue import Entry
 from .job import Job
 from .refusals import REFUSALS
 from .settlement import Finished, Reason, Stopped
@@ -203,7 +205,7 @@ def _visit(job: Job, stations: Stations, goal: Goal, tell: Tell) -> None:
                 stations.pause(RESTART_PAUSE_S)
             case CutOff(cause):
                 cuts = 0 if job.journal_head != before else cuts + 1
-                if cuts > _cuts_max(cause) or _nobody_there(cause, job):
+                if cuts > _cuts_max(cause) or _is_final(cause, job):
                     raise _cut_trouble(cause)
                 tell(step, "the terminal restarts" if job.erase_was_started else "line cut, trying again")
                 stations.pause(CUT_PAUSE_S)
@@ -215,9 +217,15 @@ def _cuts_max(cause: LinkOver | ChannelOver | Unplugged) -> int:
     return CHANNEL_FAILURES_MAX if isinstance(cause, ChannelOver) else CUTS_MAX
 
 
-def _nobody_there(cause: LinkOver | ChannelOver | Unplugged, job: Job) -> bool:
-    """No answer to the greeting is final unless the terminal is known to be restarting."""
-    return cause == LinkOver(CloseReason.NO_ANSWER) and not job.erase_was_started
+def _is_final(cause: LinkOver | ChannelOver | Unplugged, job: Job) -> bool:
+    """No answer to the greeting is final unless the terminal is known to be restarting; a version does not change."""
+    match cause:
+        case LinkOver(CloseReason.NO_ANSWER):
+            return not job.erase_was_started
+        case LinkOver(CloseReason.NO_COMMON_VERSION):
+            return True
+        case _:
+            return False
 
 
 def _settle(job: Job, stations: Stations, tell: Tell) -> None:
@@ -279,15 +287,30 @@ def _cut_trouble(cause: LinkOver | ChannelOver | Unplugged) -> Trouble:
             return Trouble(catalogue.LINK_LOST, port="the line", cause=reason)
         case LinkOver(CloseReason.NO_ANSWER):
             return Trouble(catalogue.NO_TERMINAL, port="the line", cause="nothing answered the greeting")
+        case LinkOver(CloseReason.NO_COMMON_VERSION):
+            return Trouble(
+                catalogue.PROTOCOL, cause="it speaks no version of the protocol that is spoken here"
+            )
         case LinkOver(over):
             return Trouble(catalogue.LINK_LOST, port="the line", cause=over.value)
+
+
+_REFUSED: Final[dict[str, Entry]] = {
+    "OfferOrder": catalogue.ORDER_REFUSED,
+    "ReadItems": catalogue.PROTOCOL,
+    "OfferRelease": catalogue.ERASE_REFUSED,
+    "StartErase": catalogue.ERASE_REFUSED,
+    "GetProof": catalogue.ERASE_UNVERIFIED,
+}
+"""What it means that the terminal refuses a request for good. A proof is asked of those that must have it."""
 
 
 def _visit_trouble(job: Job, end: TurnedDown | WrongTerminal | WasThawed | BadDocument | Silent) -> Trouble:
     match end:
         case TurnedDown(request, reason):
-            entry = catalogue.ORDER_REFUSED if request == "OfferOrder" else catalogue.ERASE_REFUSED
-            return Trouble(entry, cause=REFUSALS[reason])
+            if reason is Refusal.BUSY:
+                return Trouble(catalogue.WAITING, party="the terminal", cause=REFUSALS[reason])
+            return Trouble(_REFUSED[request], cause=REFUSALS[reason])
         case WrongTerminal(serial):
             expected = job.order.body.serial
             return Trouble(catalogue.WRONG_TERMINAL, port="the line", found=serial, expected=expected)
@@ -320,4 +343,8 @@ def _desk_trouble(reply: DeskReply) -> Trouble:
         case Unreachable(reason):
             return Trouble(catalogue.HOST_UNREACHABLE, party="the release desk", cause=reason)
         case Receipts() | ClosedBy() | Pending():
-            return Trouble(catalogue.HOST, cause="the desk answered something else than it was asked")
+            return Trouble(
+                catalogue.HOST_UNREACHABLE,
+                party="the release desk",
+                cause="what answers there is no release desk: it answers something else than it was asked",
+            )

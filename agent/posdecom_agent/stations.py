@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from posdecom_protocol.channel import client_context
 from posdecom_protocol.documents.seal import SealedContext
@@ -18,14 +18,17 @@ from .certify import certify
 from .desk import Desk
 from .host import HostAddress
 from .job import Job
+from .judgement import check_closure, check_receipts
 from .line import Clock, WallClock, drive
-from .port_access import LinkLost, PortMissing
+from .port_access import LinkLost, PortError
 from .ports import Port, open_port
-from .procedure import DeskReply, Receipts, SettleEnd, Unreachable
+from .procedure import ClosedBy, DeskReply, Receipts, SettleEnd, Unreachable
 from .site import TechnicianSite
 from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 
 REOPEN_PAUSE_S: Final = 0.1
+
+R = TypeVar("R", bound=DeskReply | None)
 _NO_DESK: Final = Unreachable("no --desk was given")
 
 
@@ -99,11 +102,31 @@ class RealStations(AcquirerStations):
         assert visit.end is not None
         return visit.end
 
+    def find_receipt(self, job: Job) -> Receipts | None:
+        return self._judged(job, AcquirerStations.find_receipt(self, job))
+
+    def ask_receipt(self, job: Job) -> DeskReply:
+        return self._judged(job, AcquirerStations.ask_receipt(self, job))
+
+    def ask_closure(self, job: Job) -> DeskReply:
+        return self._judged(job, AcquirerStations.ask_closure(self, job))
+
     def certify(self, job: Job) -> bytes:
         site, version = self.site, importlib.metadata.version("posdecom")
         return certify(job, site.technician.name, site.signing_key(), site.anchors, version, self.clock.now())
 
     # --- private -----------------------------------------------------------------------------------
+
+    def _judged(self, job: Job, reply: R) -> R:
+        """What the desk signed holds, by this technician's anchors; `DocumentError` before anything of it is kept."""
+        match reply:
+            case Receipts(receipts):
+                check_receipts(receipts, job, self.site.anchors)
+            case ClosedBy(closure) if job.certificate is not None:
+                check_closure(closure, job, self.site.anchors)
+            case _:
+                pass
+        return reply
 
     def _lazy_access(self) -> Access:
         if self._access is None:
@@ -116,7 +139,9 @@ class RealStations(AcquirerStations):
         while True:
             try:
                 port = open_port(self.line.url)
-            except PortMissing:
+            except (
+                PortError
+            ):  # also busy or forbidden: device managers probe what comes back, before its rights are set
                 if not self._was_open or self.clock.now() >= give_up_at:
                     raise
                 self.pause(REOPEN_PAUSE_S)

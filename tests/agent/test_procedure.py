@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 import pytest
 
 from document_chain import ANCHORS
 from posdecom_agent import catalogue
+from posdecom_agent.catalogue import Entry, Exit
 from posdecom_agent.job import Job
-from posdecom_agent.procedure import DeskReply, Step, carry_out, next_step
+from posdecom_agent.procedure import (
+    CHANNEL_FAILURES_MAX,
+    CUTS_MAX,
+    DESK_POLLS_MAX,
+    RESTARTS_MAX,
+    ClosedBy,
+    Declined,
+    DeskReply,
+    Missing,
+    Pending,
+    Receipts,
+    SettleEnd,
+    Step,
+    Unreachable,
+    carry_out,
+    next_step,
+)
+from posdecom_agent.refusals import REFUSALS
+from posdecom_agent.settlement import Reason, Stopped
 from posdecom_agent.trouble import Trouble
+from posdecom_agent.visit import (
+    BadDocument,
+    CutOff,
+    Goal,
+    Restarting,
+    Silent,
+    TurnedDown,
+    Unplugged,
+    VisitEnd,
+    WasThawed,
+    WrongTerminal,
+)
 from posdecom_protocol.documents.certificate import State
+from posdecom_protocol.documents.seal import SealedContext
+from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.iso8583 import IsoMessage, decode
+from posdecom_protocol.link_events import CloseReason
+from posdecom_protocol.messages import Refusal
 from posdecom_protocol.records import ItemKind
+from posdecom_protocol.stack import ChannelOver, LinkOver
 from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer.books import Exchange, decode_row
 from posdecom_simulator.acquirer.host import Behaviour, Host
@@ -124,3 +163,331 @@ def test_a_second_signature_that_does_not_come_leaves_a_job_that_waits() -> None
     assert job.certificate is not None
     assert job.closure is not None
     assert judge(job.certificate + job.closure, ANCHORS).state is State.EXCEPTIONS
+
+
+# --- what comes next: the first thing that a job lacks -----------------------------------------------
+
+
+def job_that_has(*parts: str) -> Job:
+    case = open_case()
+    job = begin_job(case)
+    case.settle()
+    receipts = case.receipts()
+    if parts:
+        job.keep_seal(case.seal)
+    if "items" in parts:
+        job.keep_items(1, case.items)
+    if "one settled" in parts or "all settled" in parts:
+        job.keep_settled(0)
+    if "all settled" in parts:
+        job.keep_settled(1)
+    if "again" in parts:
+        job.offer_again([1])
+    if "receipts" in parts:
+        job.keep_receipts(receipts)
+    for kind in ("erasing", "evidence", "certificate", "closure"):
+        if kind in parts:
+            job.keep_once(kind, b"kept as it is")
+    return job
+
+
+SETTLED = ("seal", "items", "all settled")
+RELEASED = ("seal", "items", "receipts")
+
+
+@pytest.mark.parametrize(
+    ("has", "step"),
+    [
+        ((), Step.FLUSH),
+        (("seal",), Step.FLUSH),
+        (("seal", "items"), Step.SETTLE),
+        (("seal", "items", "one settled"), Step.SETTLE),
+        (SETTLED, Step.AGREE),
+        ((*SETTLED, "again"), Step.SETTLE),
+        (("seal", "receipts"), Step.ERASE),
+        (RELEASED, Step.ERASE),
+        ((*RELEASED, "erasing"), Step.ERASE),
+        ((*RELEASED, "evidence"), Step.CERTIFY),
+        ((*RELEASED, "evidence", "certificate"), Step.CLOSE),
+        ((*RELEASED, "evidence", "certificate", "closure"), Step.DONE),
+    ],
+)
+def test_the_next_step_is_the_first_thing_that_is_missing(has: tuple[str, ...], step: Step) -> None:
+    assert next_step(job_that_has(*has)) is step
+
+
+# --- cut lines, restarts, and what else ends a visit ---------------------------------------------------
+
+LINE_CUT = CutOff(LinkOver(CloseReason.TIMED_OUT))
+NOBODY = CutOff(LinkOver(CloseReason.NO_ANSWER))
+NO_CHANNEL = CutOff(ChannelOver("its certificate is of another maker"))
+UNPLUGGED = CutOff(Unplugged("the device is gone"))
+
+
+@dataclass
+class Scripted(CaseStations):
+    """Visits end as ``ends`` says, and then well; ``pauses`` notes each wait."""
+
+    ends: Iterator[VisitEnd] = field(default_factory=lambda: iter(()))
+    visits: int = 0
+    pauses: int = 0
+
+    def visit(self, job: Job, goal: Goal) -> VisitEnd:
+        self.visits += 1
+        end = next(self.ends, None)
+        return super().visit(job, goal) if end is None else end
+
+    def pause(self, seconds: float) -> None:
+        assert seconds > 0
+        self.pauses += 1
+
+
+def forever(end: VisitEnd) -> Iterator[VisitEnd]:
+    while True:
+        yield end
+
+
+def trouble_of(job: Job, stations: CaseStations) -> Trouble:
+    with pytest.raises(Trouble) as caught:
+        walk(job, stations)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("end", "visits", "entry", "exit_code"),
+    [
+        (LINE_CUT, CUTS_MAX + 1, catalogue.LINK_LOST, Exit.LINK_LOST),
+        (UNPLUGGED, CUTS_MAX + 1, catalogue.LINK_LOST, Exit.LINK_LOST),
+        (NO_CHANNEL, CHANNEL_FAILURES_MAX + 1, catalogue.PEER_REFUSED, Exit.PROTOCOL),
+        (NOBODY, 1, catalogue.NO_TERMINAL, Exit.NO_TERMINAL),
+        (CutOff(LinkOver(CloseReason.NO_COMMON_VERSION)), 1, catalogue.PROTOCOL, Exit.PROTOCOL),
+        (Silent(), 1, catalogue.LINK_LOST, Exit.LINK_LOST),
+        (WrongTerminal("T-0002"), 1, catalogue.WRONG_TERMINAL, Exit.NO_TERMINAL),
+        (WasThawed(), 1, catalogue.THAWED, Exit.NOTHING_TO_DO),
+        (BadDocument(DocumentError("seal", "is forged")), 1, catalogue.DOCUMENT, Exit.FORGED),
+        (Restarting(), RESTARTS_MAX + 1, catalogue.ERASE_UNVERIFIED, Exit.ERASE_UNVERIFIED),
+    ],
+)
+def test_a_visit_that_always_ends_so_is_given_up_with_its_name(
+    end: VisitEnd, visits: int, entry: Entry, exit_code: Exit
+) -> None:
+    case = open_case()
+    stations = Scripted(case, ends=forever(end))
+    trouble = trouble_of(begin_job(case), stations)
+    assert (trouble.entry, trouble.exit) == (entry, exit_code)
+    assert stations.visits == visits
+    assert stations.pauses == visits - 1
+
+
+@pytest.mark.parametrize(
+    ("request_name", "reason", "entry"),
+    [
+        ("OfferOrder", Refusal.ORDER_NOT_VALID_NOW, catalogue.ORDER_REFUSED),
+        ("OfferOrder", Refusal.BUSY, catalogue.WAITING),
+        ("ReadItems", Refusal.STATE, catalogue.PROTOCOL),
+        ("OfferRelease", Refusal.CHALLENGE, catalogue.ERASE_REFUSED),
+        ("StartErase", Refusal.ACTION, catalogue.ERASE_REFUSED),
+        ("GetProof", Refusal.NOT_FOUND, catalogue.ERASE_UNVERIFIED),
+    ],
+)
+def test_a_refusal_is_told_by_what_was_refused(request_name: str, reason: Refusal, entry: Entry) -> None:
+    case = open_case()
+    ends: Iterator[VisitEnd] = iter([TurnedDown(request_name, reason)])
+    trouble = trouble_of(begin_job(case), Scripted(case, ends=ends))
+    assert trouble.entry is entry
+    assert trouble.cause == REFUSALS[reason]
+
+
+def test_every_refusal_has_its_words() -> None:
+    assert set(REFUSALS) == set(Refusal)
+
+
+@pytest.mark.parametrize("end", [LINE_CUT, UNPLUGGED])
+def test_a_line_that_comes_back_in_time_is_no_trouble(end: VisitEnd) -> None:
+    case = open_case()
+    job, stations = begin_job(case), Scripted(case, ends=iter([end] * CUTS_MAX))
+    told = walk(job, stations)
+    assert next_step(job) is Step.DONE
+    assert told.count("flush: line cut, trying again") == CUTS_MAX
+
+
+def test_cuts_are_counted_afresh_where_a_visit_brought_something() -> None:
+    class OneItemAVisit(Scripted):
+        def visit(self, job: Job, goal: Goal) -> VisitEnd:
+            job.keep_seal(self.case.seal)
+            if job.custody_is_complete:
+                return super().visit(job, goal)
+            job.keep_items(job.items_stored + 1, self.case.items[job.items_stored :][:1])
+            return LINE_CUT
+
+    case = open_case()
+    job = begin_job(case)
+    assert len(case.items) > CUTS_MAX, "or this shows nothing"
+    walk(job, OneItemAVisit(case))
+    assert next_step(job) is Step.DONE
+
+
+def test_a_terminal_that_restarts_into_its_erase_may_be_away_for_a_while() -> None:
+    class Restarts(Scripted):
+        def visit(self, job: Job, goal: Goal) -> VisitEnd:
+            if goal is Goal.ERASE and not job.erase_was_started:
+                job.keep_once("erasing")
+                self.ends = iter([Restarting(), NOBODY, UNPLUGGED, Restarting()])
+            return super().visit(job, goal)
+
+    case = open_case()
+    job = begin_job(case)
+    told = walk(job, Restarts(case))
+    assert next_step(job) is Step.DONE
+    assert "erase: the terminal restarts" in told
+
+
+# --- host and desk --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "entry"),
+    [
+        (Reason.NO_ANSWER, catalogue.HOST_UNREACHABLE),
+        (Reason.STREAM_BROKEN, catalogue.HOST_UNREACHABLE),
+        (Reason.CONTRADICTION, catalogue.MISMATCH),
+        (Reason.TOTALS_REFUSED, catalogue.MISMATCH),
+        (Reason.BAD_ITEM, catalogue.MISMATCH),
+    ],
+)
+def test_a_conversation_that_stops_says_why_and_where(reason: Reason, entry: Entry) -> None:
+    class Stops(CaseStations):
+        def settle(self, job: Job, context: SealedContext) -> SettleEnd:
+            return Stopped(reason, 7)
+
+    case = open_case()
+    job = begin_job(case)
+    trouble = trouble_of(job, Stops(case))
+    assert trouble.entry is entry
+    assert trouble.cause == f"{reason.value}, at item 7"
+    assert next_step(job) is Step.SETTLE
+
+
+@dataclass
+class MoodyDesk(CaseStations):
+    """A desk that answers what a test wants."""
+
+    receipt_replies: Iterator[DeskReply] = field(default_factory=lambda: iter(()))
+    closure_replies: Iterator[DeskReply] = field(default_factory=lambda: iter(()))
+    pauses: int = 0
+
+    def ask_receipt(self, job: Job) -> DeskReply:
+        return next(self.receipt_replies, None) or super().ask_receipt(job)
+
+    def ask_closure(self, job: Job) -> DeskReply:
+        return next(self.closure_replies, None) or super().ask_closure(job)
+
+    def pause(self, seconds: float) -> None:
+        self.pauses += 1
+
+
+def always(reply: DeskReply) -> Iterator[DeskReply]:
+    while True:
+        yield reply
+
+
+DESK = "the release desk cannot be reached"
+
+
+@pytest.mark.parametrize("asked", ["receipt_replies", "closure_replies"])
+@pytest.mark.parametrize(
+    ("reply", "entry", "said"),
+    [
+        (Pending("two have to sign"), catalogue.WAITING, "the job waits for the acquirer's "),
+        (Declined("stale"), catalogue.MISMATCH, "the acquirer's books do not agree"),
+        (Unreachable("no route"), catalogue.HOST_UNREACHABLE, DESK),
+    ],
+)
+def test_a_desk_that_does_not_sign_is_told_and_the_job_goes_on_later(
+    asked: str, reply: DeskReply, entry: Entry, said: str
+) -> None:
+    case = open_case()
+    job = begin_job(case)
+    stations = MoodyDesk(case, **{asked: always(reply)})  # type: ignore[arg-type]
+    trouble = trouble_of(job, stations)
+    assert trouble.entry is entry
+    assert trouble.message.startswith(said)
+    assert stations.pauses == (DESK_POLLS_MAX if entry is catalogue.WAITING else 0)
+    assert next_step(job) is (Step.AGREE if asked == "receipt_replies" else Step.CLOSE)
+    walk(job, CaseStations(case))
+    assert next_step(job) is Step.DONE
+
+
+@pytest.mark.parametrize("asked", ["receipt_replies", "closure_replies"])
+def test_a_desk_that_signs_within_the_minute_is_waited_for(asked: str) -> None:
+    case = open_case()
+    replies: Iterator[DeskReply] = iter([Pending("two have to sign")] * 5)
+    stations = MoodyDesk(case, **{asked: replies})  # type: ignore[arg-type]
+    job = begin_job(case)
+    walk(job, stations)
+    assert next_step(job) is Step.DONE
+    assert stations.pauses == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply"),
+    [("receipt_replies", ClosedBy(b"closure")), ("closure_replies", Receipts((b"receipt",)))],
+)
+def test_what_answers_something_else_is_no_desk(asked: str, reply: DeskReply) -> None:
+    case = open_case()
+    trouble = trouble_of(begin_job(case), MoodyDesk(case, **{asked: always(reply)}))  # type: ignore[arg-type]
+    assert trouble.entry is catalogue.HOST_UNREACHABLE
+    assert trouble.message == DESK
+
+
+def test_a_desk_that_misses_more_than_there_is_is_not_believed() -> None:
+    case = open_case()
+    job = begin_job(case)
+    stations = MoodyDesk(case, receipt_replies=always(Missing((len(case.items) + 1,))))
+    with pytest.raises(DocumentError, match="missing items: are not in custody"):
+        walk(job, stations)
+
+
+def test_a_desk_that_misses_ever_more_is_asked_so_often_and_no_more() -> None:
+    case = open_case(count=120)
+    assert len(case.items) > DESK_POLLS_MAX, "or this shows nothing"
+    job = begin_job(case)
+    replies: Iterator[DeskReply] = (Missing((sequence,)) for sequence in range(1, len(case.items)))
+    assert trouble_of(job, MoodyDesk(case, receipt_replies=replies)).entry is catalogue.WAITING
+
+
+def test_a_receipt_over_another_seal_is_not_kept() -> None:
+    other = open_case(seed=2)
+    other.settle()
+    case = open_case()
+    job = begin_job(case)
+    with pytest.raises(DocumentError, match="receipt: is over another seal"):
+        walk(job, MoodyDesk(case, receipt_replies=iter([Receipts(other.receipts())])))
+    assert job.receipts == ()
+    walk(job, CaseStations(case))
+    assert next_step(job) is Step.DONE
+
+
+@pytest.mark.parametrize("step", [step for step in Step if step is not Step.DONE])
+def test_an_interrupt_in_any_step_leaves_a_job_that_goes_on(step: Step) -> None:
+    case = open_case()
+    job = begin_job(case)
+
+    def interrupt(at: Step, words: str) -> None:
+        if at is step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(job, CaseStations(case), interrupt)
+    assert next_step(job) is step
+    walk(job, CaseStations(case))
+    assert next_step(job) is Step.DONE
+
+
+def test_a_job_that_is_done_asks_nobody() -> None:
+    case = open_case()
+    job = begin_job(case)
+    walk(job, CaseStations(case))
+    stations = Scripted(case)
+    assert walk(job, stations) == []
+    assert (stations.visits, stations.asked, stations.sent) == (0, [], [])

@@ -100,7 +100,10 @@ def host_at(text: str | None) -> HostAddress | None:
 def desk_at(url: str | None) -> Desk | None:
     from ..desk import Desk
 
-    return None if url is None else Desk(url)
+    try:
+        return None if url is None else Desk(url)
+    except ValueError as error:
+        raise click.UsageError(f"--desk: {error}") from error
 
 
 def confirm(order: Order, typed: str | None, consequence: str) -> None:
