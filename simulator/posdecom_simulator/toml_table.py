@@ -69,9 +69,10 @@ class Table:
 
 
 def read_file(path: Path) -> bytes:
-    """What ``path`` holds. Raises SiteError."""
+    """What ``path`` holds, read without a buffer that would keep a copy. Raises SiteError."""
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            return file.readall()
     except OSError as error:
         raise SiteError(f"{path} cannot be read: {error.strerror}") from error
 

@@ -12,6 +12,8 @@ from typing import Final
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from posdecom_simulator.cli import simulator
 from posdecom_simulator.forensics.forms import Form, expanded_key, renderings
@@ -305,3 +307,38 @@ def test_a_process_that_cannot_be_read_makes_the_run_void(case: Case) -> None:
     case.note("TAK", Kind.STORED, [KEY])
     result = case.run("--pid", 2**22 + 1)
     assert result.exit_code == 2 and "cannot be searched" in result.output
+
+
+# --- against a search that is too simple to be wrong ----------------------------------------------
+
+
+def common_stretches(value: bytes, data: bytes) -> set[tuple[int, int]]:
+    """Offset and length of every longest stretch of 8 bytes or more that ``data`` shares with ``value``."""
+    found = set()
+    for offset in range(len(data)):
+        for start in range(len(value)):
+            size = 0
+            while (
+                offset + size < len(data)
+                and start + size < len(value)
+                and data[offset + size] == value[start + size]
+            ):
+                size += 1
+            is_longest = offset == 0 or start == 0 or data[offset - 1] != value[start - 1]
+            if size >= 8 and is_longest:
+                found.add((offset, size))
+    return found
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_raw_finds_are_those_of_a_byte_by_byte_comparison(data: st.DataObject) -> None:
+    value = data.draw(st.binary(min_size=16, max_size=24).filter(lambda value: len(set(value)) > 10))
+    pieces = st.one_of(
+        st.binary(max_size=20),
+        st.tuples(st.integers(0, 23), st.integers(0, 24)).map(lambda cut: value[cut[0] : cut[1]]),
+    )
+    haystack = b"".join(data.draw(st.lists(pieces, max_size=6)))
+    finds = search_for(value).look("image", haystack)
+    raw = {(find.offset, find.size_bytes) for find in finds if find.form is Form.RAW}
+    assert raw == common_stretches(value, haystack)
