@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from posdecom_simulator.memory.image import Image
-from posdecom_simulator.memory.supply import Operation, Outcome, PowerCut, left_behind
+from posdecom_simulator.memory.supply import Operation, Outcome, left_behind
 
 CUTS = (Outcome.COMPLETE, Outcome.TORN_FIRST_HALF, Outcome.TORN_SECOND_HALF, Outcome.TORN_BITS)
 """Nothing of an operation is what a completed one before leaves."""
@@ -26,7 +26,10 @@ class CutAt:
 
 
 class EveryCut:
-    """A supply that never fails, but tells ``left`` of each state that a failure would have left of ``image``."""
+    """A supply that never fails, but tells ``left`` of each state that a failure would have left of ``image``.
+
+    A torn operation that leaves what it found, or what it was to leave, is not told twice: one byte has no half.
+    """
 
     def __init__(self, image: Image, left: Callable[[int, Outcome, Image], None]) -> None:
         self.operations = 0
@@ -47,25 +50,11 @@ class EveryCut:
         self._pending = None
         place = slice(start, start + size)
         after = bytes(self._image.cells[region][place])
+        known = {bytes(before.cells[region][place])}
         for outcome in CUTS:
-            left = before.copy()
-            left.cells[region][place] = left_behind(outcome, bytes(before.cells[region][place]), after)
-            self._left(self.operations, outcome, left)
-
-
-def cut_at_every_operation(
-    start: Callable[[], Image], run: Callable[[Image, CutAt], None]
-) -> Iterator[Image]:
-    """The images that ``run`` leaves when it is cut, run again from ``start`` for each operation and outcome."""
-    for outcome in Outcome:
-        nth = 1
-        while True:
-            image, supply = start(), CutAt(nth, outcome)
-            try:
-                run(image, supply)
-            except PowerCut:
-                yield image
-                nth += 1
-            else:
-                assert nth > 1, "nothing was ever changed"
-                break
+            cells = left_behind(outcome, bytes(before.cells[region][place]), after)
+            if cells not in known or outcome is Outcome.COMPLETE:
+                known.add(cells)
+                left = before.copy()
+                left.cells[region][place] = cells
+                self._left(self.operations, outcome, left)
