@@ -124,7 +124,7 @@ def _understood(status: int, body: bytes) -> DeskReply:
                 return Declined(_text(body, "reason"))
             case _:
                 return Unreachable(f"the desk answered with status {status}")
-    except (DocumentError, MessageError, ValueError) as error:
+    except (DocumentError, MessageError, ValueError, RecursionError) as error:
         return Unreachable(f"the desk's answer cannot be read ({type(error).__name__})")
 
 
