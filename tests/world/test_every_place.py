@@ -8,8 +8,8 @@ from posdecom_simulator.world.faults import Fault, FaultPlan
 
 from .reference import Report, reference, report
 
-UNPLUG_EVERY_BYTES = 97
-"""A prime, so that no multiple of a frame or chunk is hit again and again."""
+UNPLUG_EVERY_BYTES = pytest.mark.parametrize("every_bytes", [331, pytest.param(17, marks=pytest.mark.long)])
+"""Primes, so that no multiple of a frame or chunk is hit again and again."""
 
 
 def test_power_cut_at_every_change_of_the_memory(record_property: Report) -> None:
@@ -18,7 +18,9 @@ def test_power_cut_at_every_change_of_the_memory(record_property: Report) -> Non
     assert report(record_property, results) == {Fault.POWER_CUT: places}
 
 
-@pytest.mark.parametrize("later", [2, 7])
+@pytest.mark.parametrize(
+    "later", [2, *(pytest.param(later, marks=pytest.mark.long) for later in (1, 3, 7, 13))]
+)
 def test_second_power_cut_while_the_terminal_recovers(later: int, record_property: Report) -> None:
     places = reference(FaultPlan()).seen[Fault.POWER_CUT]
     results = [
@@ -34,8 +36,8 @@ def test_agent_killed_at_every_append_to_the_journal(when: Fault, record_propert
     assert report(record_property, results) == {when: places}
 
 
-@pytest.mark.slow
-def test_line_unplugged_all_along_the_session(record_property: Report) -> None:
-    places = range(1, reference(FaultPlan()).delivered_bytes, UNPLUG_EVERY_BYTES)
+@UNPLUG_EVERY_BYTES
+def test_line_unplugged_all_along_the_session(every_bytes: int, record_property: Report) -> None:
+    places = range(1, reference(FaultPlan()).delivered_bytes, every_bytes)
     results = [reference(FaultPlan.only(Fault.UNPLUG, place)) for place in places]
     assert report(record_property, results) == {Fault.UNPLUG: len(places)}
