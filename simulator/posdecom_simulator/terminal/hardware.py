@@ -173,9 +173,9 @@ class HardwareStore:
         key = self._sram.get(slots.WRAP.key)
         if key is None:
             key = self._entropy(slots.WRAP.key_bytes)
+            with Secret(key) as secret:
+                self._flash.put(slots.WRAP.kcv, kcv(secret, KcvMethod.AES_CMAC))
             self._sram.put(slots.WRAP.key, key)
-        if self._flash.get(slots.WRAP.kcv) is None:
-            self._flash.put(slots.WRAP.kcv, kcv(Secret(key), KcvMethod.AES_CMAC))
         return key
 
     def _unwrap(self, wrapped: bytes | None) -> bytes | None:
