@@ -7,11 +7,14 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding
 
 from chips import Chips, erasing, small, trading
 from memory_line import NOW, Demo
+from posdecom_protocol.channel import Channel
 from posdecom_protocol.documents import open_document
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.greeting import Hello, Service, Welcome
 from posdecom_protocol.kcv import KcvMethod, kcv
 from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.link import Link
 from posdecom_protocol.messages import (
     GetInventory,
     GetProof,
@@ -27,9 +30,11 @@ from posdecom_protocol.messages import (
 )
 from posdecom_protocol.records import chain_head
 from posdecom_protocol.secret import Secret
+from posdecom_protocol.stack import Greeted, Stack
 from posdecom_simulator.memory.image import Image
 from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.freeze import transactions
+from posdecom_simulator.terminal.front import Front
 from posdecom_simulator.terminal.hardware import HardwareStore
 
 
@@ -184,6 +189,23 @@ def test_a_frozen_terminal_that_lost_its_identity_gives_seal_and_items_in_the_cl
     (order,) = terminal.answer_in_clear(GetProof(ProofKind.ORDER))
     assert isinstance(order, Proof)
     assert open_document(order.document, Order).data == demo.order()
+
+
+@pytest.mark.parametrize("service", Service)
+def test_its_greeting_says_that_it_is_tampered_and_no_channel_is_made(chips: Chips, service: Service) -> None:
+    def no_channel() -> Channel:
+        raise AssertionError("there is no identity to make a channel with")
+
+    chips.store().tamper()
+    front = Front(chips.boot(), no_channel, NOW)
+    agent = Stack(Link.initiator(Hello(7, service), NOW, line_rate_bytes_per_s=None), lambda _: None)
+    agent.tick(NOW)
+    front.receive(agent.bytes_to_send(NOW), NOW)
+    agent.receive(front.bytes_to_send(NOW), NOW)
+    (welcome,) = (event.greeting for event in agent.events() if isinstance(event, Greeted))
+    assert isinstance(welcome, Welcome)
+    assert welcome.tampered
+    assert welcome.state is LifecycleState.ACTIVE
 
 
 @pytest.mark.parametrize("request_", [GetInventory(), StartErase(bytes(32))])
