@@ -20,12 +20,13 @@ def load_signer(key_file: Path, chain_file: Path) -> SigningKey:
     try:
         key = load_pem_private_key(key_file.read_bytes(), password=None)
         chain = load_chain(chain_file.read_bytes())
+        public_key = claims(chain[0]).public_key
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise SiteError(f"{key_file} is no unencrypted PEM private key") from error
     except DocumentError as error:
         raise SiteError(f"{chain_file}: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise SiteError(f"{key_file} is no Ed25519 key")
-    if key.public_key().public_bytes_raw() != claims(chain[0]).public_key:
+    if key.public_key().public_bytes_raw() != public_key:
         raise SiteError(f"{key_file} is not the key of {chain_file}")
     return SigningKey(key.sign, chain)

@@ -119,7 +119,7 @@ def _require_private(path: Path, noun: str, mode: int) -> None:
     found = path.stat().st_mode & 0o777
     if os.name == "posix" and found & ~mode & 0o077:
         raise UnsafePlace(
-            f"the journal's {noun} has mode {found:04o}, others may use it; needed is {mode:04o}"
+            f"the journal's {noun} has mode {found:04o}, others may use it: chmod {mode:04o} {path}"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -41,7 +41,24 @@ def parse_time(context: click.Context, parameter: click.Parameter, value: str | 
         raise click.BadParameter("a time is written like 2026-11-21T18:00:00+08:00") from error
     if moment.tzinfo is None:
         raise click.BadParameter("the time has no zone: add Z or +08:00")
-    return int(moment.astimezone(UTC).timestamp())
+    return int(moment.timestamp())
+
+
+def sign(output: Output, command: str, body: Any, key_file: Path, chain_file: Path, path: Path) -> None:
+    """Sign ``body`` and save it. Whatever cannot be signed was typed wrong: `click.UsageError`, nothing written."""
+    from posdecom_protocol.documents import issue
+    from posdecom_protocol.errors import DocumentError
+
+    from ..signer import load_signer
+    from ..site import SiteError
+
+    try:
+        data = issue(body, load_signer(key_file, chain_file))
+    except SiteError as error:
+        raise click.UsageError(str(error)) from error
+    except DocumentError as error:
+        raise click.UsageError(f"this cannot be signed: {error}") from error
+    save(output, command, path, data)
 
 
 def save(output: Output, command: str, path: Path, data: bytes) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .acquirer import FILE, save, signer_options
+from .acquirer import FILE, sign, signer_options
 from .output import Output, output_options, pass_output
 
 
@@ -54,12 +54,10 @@ def new(
     out_file: Path,
 ) -> None:
     """Sign the closure over CERTIFICATE. Append it to the certificate's file and the two verify together."""
-    from posdecom_protocol.documents import issue, open_document
+    from posdecom_protocol.documents import open_document
     from posdecom_protocol.documents.certificate import Certificate
     from posdecom_protocol.documents.closure import Closure
     from posdecom_protocol.verdict import split
-
-    from ..signer import load_signer
 
     signed = open_document(split(certificate.read_bytes())[0], Certificate)
     closure = Closure(
@@ -74,4 +72,4 @@ def new(
         refunds_open=refunds_open,
         remark=remark,
     )
-    save(output, "closure-new", out_file, issue(closure, load_signer(key_file, chain_file)))
+    sign(output, "closure-new", closure, key_file, chain_file, out_file)

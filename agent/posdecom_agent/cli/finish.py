@@ -76,8 +76,23 @@ def write_whole(path: Path, data: bytes) -> None:
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     """As `write_whole`, without holding all of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.writelines(pieces)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        error.filename = str(path)  # the name that somebody asked for
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the name durable too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

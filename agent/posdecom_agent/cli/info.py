@@ -12,8 +12,6 @@ import click
 from .output import Output, output_options, pass_output
 
 if TYPE_CHECKING:
-    from posdecom_protocol.stack import ChannelOver, LinkOver
-
     from ..look import Look
 
 
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 @output_options
 @pass_output
 def command(output: Output, port_url: str | None, site_folder: Path) -> None:
+    from posdecom_protocol.stack import ChannelOver, LinkOver
+
     from .. import catalogue
     from ..line import WallClock, drive
     from ..look import Look
@@ -47,8 +47,11 @@ def command(output: Output, port_url: str | None, site_folder: Path) -> None:
         port.close()
     if look.welcome is None:
         raise Trouble(catalogue.NO_TERMINAL, port=url, cause="nothing answered the greeting")
-    if look.cause is not None:
-        raise Trouble(catalogue.PEER_REFUSED, cause=_words(look.cause))
+    match look.cause:
+        case LinkOver(reason):
+            raise Trouble(catalogue.LINK_LOST, port=url, cause=reason.value)
+        case ChannelOver(words):
+            raise Trouble(catalogue.PEER_REFUSED, cause=words)
     output.result("info", _document(look), "\n".join(_text(look)))
 
 
@@ -62,6 +65,8 @@ def _document(look: Look) -> dict[str, object]:
         "tampered": look.welcome.tampered,
         "authenticated": look.inventory is not None,
     }
+    if look.refusal is not None:
+        document["refusal"] = look.refusal.name.lower()
     if look.inventory is not None:
         slots = [asdict(slot) | {"kcv": slot.kcv.hex()} for slot in look.inventory.slots]
         contexts = [asdict(context) for context in look.inventory.contexts]
@@ -70,10 +75,15 @@ def _document(look: Look) -> dict[str, object]:
 
 
 def _text(look: Look) -> Iterator[str]:
+    from ..refusals import REFUSALS
+
     assert look.welcome is not None
     tampered = ", TAMPERED" if look.welcome.tampered else ""
     yield f"terminal {look.welcome.serial} ({look.welcome.manufacturer} {look.welcome.model})"
     yield f"state    {look.welcome.state.name}{tampered}"
+    if look.refusal is not None:
+        yield f"does not say what it holds: {REFUSALS[look.refusal]}"
+        return
     if look.inventory is None:
         yield "serves its proofs in the clear; it has no identity to authenticate with"
         return
@@ -85,7 +95,3 @@ def _text(look: Look) -> Iterator[str]:
             f"batch    {context.acquirer} {context.mid} {context.tid} currency {context.currency:03d} "
             f"batch {context.batch:06d}: {context.records} records, {context.unsent} not sent"
         )
-
-
-def _words(cause: LinkOver | ChannelOver) -> str:
-    return cause.reason if isinstance(cause.reason, str) else cause.reason.value

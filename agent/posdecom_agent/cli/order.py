@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import click
 
-from .acquirer import FILE, parse_time, save, signer_options
+from .acquirer import FILE, parse_time, sign, signer_options
 from .output import Output, output_options, pass_output
 
 _Pairs: TypeAlias = tuple[tuple[int, int], ...]
@@ -92,10 +92,7 @@ def new(
     out_file: Path,
 ) -> None:
     """Make and sign an order for one terminal."""
-    from posdecom_protocol.documents import issue
     from posdecom_protocol.documents.order import Account, Action, AfterCutoff, Mode, Order, Preauths, Reason
-
-    from ..signer import load_signer
 
     now = int(time.time())
     named = [account.split("/") for account in accounts]
@@ -121,7 +118,7 @@ def new(
         issuer=issuer,
         replacement=replacement,
     )
-    save(output, "order-new", out_file, issue(order, load_signer(key_file, chain_file)))
+    sign(output, "order-new", order, key_file, chain_file, out_file)
 
 
 @command.command("cancel")
@@ -165,11 +162,9 @@ def cancel(
 
     --delivered and --closed say what the acquirer has booked: the terminal will not send it again.
     """
-    from posdecom_protocol.documents import issue, open_document
+    from posdecom_protocol.documents import open_document
     from posdecom_protocol.documents.cancellation import Cancellation, NextBatch, Span
     from posdecom_protocol.documents.seal import Seal
-
-    from ..signer import load_signer
 
     seal = open_document(seal_file.read_bytes(), Seal)
     cancellation = Cancellation(
@@ -184,4 +179,4 @@ def cancel(
         next_batches=tuple(NextBatch(*pair) for pair in next_batches),
         reason=reason,
     )
-    save(output, "order-cancel", out_file, issue(cancellation, load_signer(key_file, chain_file)))
+    sign(output, "order-cancel", cancellation, key_file, chain_file, out_file)

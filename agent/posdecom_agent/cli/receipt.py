@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from .acquirer import FILE, save, signer_options
+from . import acquirer
+from .acquirer import FILE, signer_options
 from .output import Output, output_options, pass_output
 
 if TYPE_CHECKING:
+    from posdecom_protocol.documents.seal import Seal
     from posdecom_protocol.money import Tally
+    from posdecom_protocol.release import Findings
+
+_HINT: Final = "--undelivered"
 
 
 @click.group("receipt")
@@ -51,30 +56,20 @@ def new(
 
     By hand this believes the seal. The release desk signs only what its own books agree with.
     """
-    from posdecom_protocol.documents import issue, open_document
+    from posdecom_protocol.documents import open_document
     from posdecom_protocol.documents.order import Order
     from posdecom_protocol.documents.receipt import Basis
     from posdecom_protocol.documents.seal import Seal
-    from posdecom_protocol.money import Tally
-    from posdecom_protocol.release import Findings, Terms, all_delivered, receipt_over
-
-    from ..signer import load_signer
+    from posdecom_protocol.release import Terms, receipt_over
 
     order = open_document(order_file.read_bytes(), Order)
     seal = open_document(seal_file.read_bytes(), Seal)
-    findings = {context.index: all_delivered(context) for context in seal.body.contexts}
-    for text in undelivered:
-        index, lost = _given_up(text)
-        if index not in findings:
-            raise click.BadParameter(f"the seal has no context {index}", param_hint="--undelivered")
-        whole = findings[index].delivered
-        findings[index] = Findings(
-            Tally(whole.count - lost.count, whole.amount - lost.amount), undelivered=lost
-        )
+    if seal.body.order_digest != order.digest:
+        raise click.UsageError("the seal is not under this order")
     basis = Basis.EXCEPTION if exception else Basis.AGREED
     terms = Terms(f"R-{seal.digest.hex()[:16]}", issuer, int(time.time()), basis, remark)
-    receipt = receipt_over(order, seal, findings, terms)
-    save(output, "receipt-new", out_file, issue(receipt, load_signer(key_file, chain_file)))
+    receipt = receipt_over(order, seal, _findings(seal.body, undelivered), terms)
+    acquirer.sign(output, "receipt-new", receipt, key_file, chain_file, out_file)
     if receipt.needs_second_signature:
         output.say("this receipt counts only with a second signature: posdecom receipt sign")
 
@@ -86,13 +81,29 @@ def new(
 @pass_output
 def sign(output: Output, receipt: Path, key_file: Path, chain_file: Path, out_file: Path) -> None:
     """Put a second signature under exactly what RECEIPT says, by another key."""
-    from posdecom_protocol.documents import issue, open_document
+    from posdecom_protocol.documents import open_document
     from posdecom_protocol.documents.receipt import Receipt
 
-    from ..signer import load_signer
-
     body = open_document(receipt.read_bytes(), Receipt).body
-    save(output, "receipt-sign", out_file, issue(body, load_signer(key_file, chain_file)))
+    acquirer.sign(output, "receipt-sign", body, key_file, chain_file, out_file)
+
+
+def _findings(seal: Seal, undelivered: tuple[str, ...]) -> dict[int, Findings]:
+    """Everything that ``seal`` counts as delivered, but for what is given up."""
+    from posdecom_protocol.money import Tally
+    from posdecom_protocol.release import Findings, all_delivered
+
+    findings = {context.index: all_delivered(context) for context in seal.contexts}
+    for text in undelivered:
+        index, lost = _given_up(text)
+        if index not in findings or findings[index].undelivered != Tally():
+            raise click.BadParameter(f"context {index} is not in the seal, or named twice", param_hint=_HINT)
+        whole = findings[index].delivered
+        if lost.count > whole.count or lost.amount > whole.amount:
+            raise click.BadParameter(f"context {index} holds less than that", param_hint=_HINT)
+        rest = Tally(whole.count - lost.count, whole.amount - lost.amount)
+        findings[index] = Findings(rest, undelivered=lost)
+    return findings
 
 
 def _given_up(text: str) -> tuple[int, Tally]:
@@ -100,6 +111,6 @@ def _given_up(text: str) -> tuple[int, Tally]:
 
     parts = text.split(":")
     if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-        raise click.BadParameter("what is given up is CONTEXT:COUNT:AMOUNT", param_hint="--undelivered")
+        raise click.BadParameter("what is given up is CONTEXT:COUNT:AMOUNT", param_hint=_HINT)
     index, count, amount = map(int, parts)
     return index, Tally(count, amount)
