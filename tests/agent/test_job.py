@@ -1,0 +1,300 @@
+"""A job is what its journal says: built afresh from the rows it is the same, and no row of it is kept unjudged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from document_chain import HANDS
+from posdecom_agent.dialects import Delivered, Refused
+from posdecom_agent.job import DIGEST_BYTES, Job
+from posdecom_agent.journal import MemoryJournal, Row
+from posdecom_agent.storage import DiskFull
+from posdecom_protocol.documents import issue
+from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.records import decode_item
+from release_case import Case, begin_job, open_case
+
+ANSWER = bytes(DIGEST_BYTES)
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return open_case()
+
+
+@pytest.fixture
+def job(case: Case) -> Job:
+    """With everything in custody."""
+    made = begin_job(case)
+    made.keep_seal(case.seal)
+    made.keep_items(1, case.items)
+    return made
+
+
+def again(job: Job) -> Job:
+    """The same job as the next run sees it."""
+    return Job(MemoryJournal(job._journal.rows()))
+
+
+def facts(job: Job) -> dict[str, object]:
+    names = (
+        "items_stored", "items_missing", "custody_is_complete", "receipts", "evidence", "certificate", "closure",
+        "journal_head", "erase_was_started", "answers", "settled", "seal", "purged_at",
+    )  # fmt: skip
+    return {name: getattr(job, name) for name in names} | {
+        "outcomes": job.outcomes(),
+        "items": list(job.items()),
+    }
+
+
+# --- the fold ----------------------------------------------------------------------------------------------
+
+
+def test_a_job_built_from_its_journal_is_the_same_after_each_thing_that_is_kept(case: Case) -> None:
+    case.settle()
+    receipts = case.receipts()
+    steps: Sequence[Callable[[Job], None]] = (
+        lambda job: job.keep_seal(case.seal),
+        lambda job: job.keep_items(1, case.items[:3]),
+        lambda job: job.keep_items(4, case.items[3:]),
+        lambda job: job.keep_outcome(1, Delivered(), ANSWER),
+        lambda job: job.keep_outcome(2, Refused("05"), ANSWER),
+        lambda job: job.keep_settled(0),
+        lambda job: job.keep_settled(1),
+        lambda job: job.offer_again([2, 1]),
+        lambda job: job.keep_outcome(1, Delivered(), ANSWER),
+        lambda job: job.keep_settled(0),
+        lambda job: job.keep_receipts(receipts),
+        lambda job: job.keep_once("erasing"),
+        lambda job: job.keep_once("evidence", case.evidence(receipts)),
+    )
+    job = begin_job(case)
+    assert facts(job) == facts(again(job))
+    for step in steps:
+        step(job)
+        assert facts(job) == facts(again(job))
+    assert job.outcomes() == {1: Delivered()}
+    assert job.settled == {0, 1}
+    assert job.answers == 3
+
+
+def test_the_last_word_of_the_host_counts(job: Job) -> None:
+    job.keep_outcome(1, Refused("05"), ANSWER)
+    job.keep_outcome(1, Delivered(), ANSWER)
+    assert job.outcomes() == {1: Delivered()}
+
+
+def test_what_is_offered_again_opens_its_own_context_only(job: Job, case: Case) -> None:
+    job.keep_settled(0)
+    job.keep_settled(1)
+    of_the_second = next(n for n, item in enumerate(case.items, 1) if decode_item(item).context == 1)
+    job.offer_again([of_the_second])
+    assert job.settled == {0}
+
+
+def test_what_is_told_is_a_copy(job: Job) -> None:
+    job.keep_outcome(1, Delivered(), ANSWER)
+    job.outcomes().clear()
+    assert job.outcomes() == {1: Delivered()}
+
+
+class Counting(MemoryJournal):
+    """Counts the rows that are read back."""
+
+    read = 0
+
+    def rows(self, kind: str | None = None) -> Iterator[Row]:
+        for row in super().rows(kind):
+            Counting.read += 1
+            yield row
+
+
+def test_asking_for_outcomes_reads_no_row(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty thousand items and as many answers are asked for once a context."""
+    job = Job(Counting())
+    job.begin(case.order)
+    job.keep_seal(case.seal)
+    job.keep_items(1, case.items)
+    monkeypatch.setattr(Counting, "read", 0)
+    for sequence in range(1, 20):
+        job.keep_outcome(sequence, Delivered(), ANSWER)
+        assert len(job.outcomes()) == sequence
+        assert job.settled == frozenset()
+        assert job.receipts == ()
+    assert Counting.read == 0
+
+
+# --- the order -----------------------------------------------------------------------------------------------
+
+
+def test_a_job_belongs_to_one_order(case: Case) -> None:
+    job = begin_job(case)
+    head = job.journal_head
+    job.begin(case.order)
+    assert job.journal_head == head
+    other = open_case(order_changes=lambda body: replace(body, counter=8)).order
+    with pytest.raises(DocumentError, match="order: this journal belongs to another order"):
+        job.begin(other)
+    with pytest.raises(DocumentError, match="order"):
+        Job(MemoryJournal()).begin(b"no order")
+
+
+def test_a_job_without_an_order_says_so() -> None:
+    with pytest.raises(DocumentError, match="order: the job has none yet"):
+        _ = Job(MemoryJournal()).order
+
+
+# --- the seal ------------------------------------------------------------------------------------------------
+
+
+def sealed(case: Case, change: Callable[[Seal], Seal]) -> bytes:
+    return issue(change(case.seal_body), HANDS.seal)
+
+
+def shifted(body: Seal, first: int, last: int) -> Seal:
+    context, *rest = body.contexts
+    moved = replace(context, item_first=context.item_first + first, item_last=context.item_last + last)
+    return replace(body, contexts=(moved, *rest))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: shifted(body, 1, 0),
+        lambda body: shifted(body, 0, 1),
+        lambda body: shifted(body, 0, -1),
+        lambda body: replace(body, item_count=body.item_count - 1),
+        lambda body: replace(body, contexts=body.contexts[:1]),
+        lambda body: replace(body, contexts=()),
+    ],
+)
+def test_contexts_that_do_not_share_out_the_items_are_refused(
+    case: Case, change: Callable[[Seal], Seal]
+) -> None:
+    job = begin_job(case)
+    with pytest.raises(DocumentError, match="seal: its contexts do not share out its items"):
+        job.keep_seal(sealed(case, change))
+    assert job.seal is None
+
+
+def test_an_empty_context_stands_between_full_ones(case: Case) -> None:
+    def insert(body: Seal) -> Seal:
+        first, second = body.contexts
+        empty = replace(
+            first, index=1, item_first=first.item_last + 1, item_last=first.item_last, classes=(), totals=()
+        )
+        return replace(body, contexts=(first, empty, replace(second, index=2)))
+
+    job = begin_job(case)
+    job.keep_seal(sealed(case, insert))
+    assert job.seal is not None
+    assert [context.has_items for context in job.seal.body.contexts] == [True, False, True]
+
+
+def test_the_same_seal_again_changes_nothing_and_another_is_refused(case: Case) -> None:
+    job = begin_job(case)
+    job.keep_seal(case.seal)
+    head = job.journal_head
+    job.keep_seal(case.seal)
+    assert job.journal_head == head
+    with pytest.raises(DocumentError, match="seal: the terminal made another one for the same order"):
+        job.keep_seal(sealed(case, lambda body: replace(body, challenge=bytes(32))))
+
+
+def test_room_is_made_sure_of_before_the_seal_is_kept(case: Case) -> None:
+    job = Job(MemoryJournal(free_bytes=lambda: 1024))
+    job.begin(case.order)
+    with pytest.raises(DiskFull):
+        job.keep_seal(case.seal)
+    assert job.seal is None
+
+
+# --- items -----------------------------------------------------------------------------------------------------
+
+
+def test_items_come_in_any_pieces_and_in_order(case: Case) -> None:
+    job = begin_job(case)
+    job.keep_seal(case.seal)
+    for sequence, item in enumerate(case.items, 1):
+        assert job.items_missing == len(case.items) - sequence + 1
+        job.keep_items(sequence, [item])
+    assert job.custody_is_complete
+    assert job.item(3) == decode_item(case.items[2])
+
+
+def test_a_bulk_with_one_bad_item_is_refused_as_a_whole(case: Case) -> None:
+    job = begin_job(case)
+    job.keep_seal(case.seal)
+    with pytest.raises(DocumentError, match="items: one is malformed"):
+        job.keep_items(1, [case.items[0], b"\x00"])
+    assert job.items_stored == 0
+
+
+def test_the_last_item_closes_the_chain_or_is_refused(case: Case) -> None:
+    job = begin_job(case)
+    job.keep_seal(case.seal)
+    job.keep_items(1, case.items[:-1])
+    with pytest.raises(DocumentError, match="items: do not add up to the seal's chain head"):
+        job.keep_items(len(case.items), [case.items[0]])
+    job.keep_items(len(case.items), case.items[-1:])
+    assert job.custody_is_complete
+
+
+@pytest.mark.parametrize("sequence", [0, 10_000])
+def test_only_what_is_in_custody_is_offered_again(job: Job, sequence: int) -> None:
+    with pytest.raises(DocumentError, match="missing items: are not in custody"):
+        job.offer_again([1, sequence])
+    assert job._journal.count("again") == 0
+
+
+# --- receipts and marks ------------------------------------------------------------------------------------------
+
+
+def test_the_first_receipts_stay(case: Case, job: Job) -> None:
+    case.settle()
+    receipts = case.receipts()
+    job.keep_receipts(receipts)
+    job.keep_receipts((b"anything",))
+    assert job.receipts == receipts
+
+
+def test_receipts_without_a_seal_or_over_another_are_refused(case: Case, job: Job) -> None:
+    other = open_case(seed=2)
+    other.settle()
+    for one in (job, begin_job(case)):
+        with pytest.raises(DocumentError, match="receipt: is over another seal"):
+            one.keep_receipts(other.receipts())
+        assert one.receipts == ()
+
+
+def test_a_mark_is_set_once(job: Job) -> None:
+    job.keep_once("erasing")
+    head = job.journal_head
+    job.keep_once("erasing")
+    assert (job.erase_was_started, job.journal_head) == (True, head)
+
+
+def test_an_append_that_fails_leaves_the_job_as_the_journal_is(case: Case) -> None:
+    class Fails(MemoryJournal):
+        broken = False
+
+        def append(self, rows: Sequence[Row]) -> None:
+            if self.broken:
+                raise DiskFull
+            super().append(rows)
+
+    journal = Fails()
+    job = Job(journal)
+    job.begin(case.order)
+    job.keep_seal(case.seal)
+    journal.broken = True
+    with pytest.raises(DiskFull):
+        job.keep_items(1, case.items)
+    with pytest.raises(DiskFull):
+        job.keep_outcome(1, Delivered(), ANSWER)
+    assert facts(job) == facts(again(job))
+    assert job.items_stored == 0
