@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from posdecom_protocol.certificates import Anchors, Role, load_anchors
 from posdecom_protocol.cose import SigningKey, digest
 from posdecom_protocol.documents import authenticate, issue, open_document
+from posdecom_protocol.documents.bind import Bind
 from posdecom_protocol.documents.cancellation import Cancellation, NextBatch, Span
 from posdecom_protocol.documents.certificate import CasePoint, Certificate, Standing, State, Tool
 from posdecom_protocol.documents.closure import Closure
@@ -144,6 +145,7 @@ class Script:
     certificate: Callable[[Certificate], Certificate] = as_it_is
     closure: Callable[[Closure], Closure] = as_it_is
     cancellation: Callable[[Cancellation], Cancellation] = as_it_is
+    bind: Callable[[Bind], Bind] = as_it_is
 
 
 AS_USUAL: Final = Script()
@@ -158,6 +160,7 @@ class Documents:
     certificate: bytes
     closure: bytes
     cancellation: bytes
+    bind: bytes
 
     @property
     def file(self) -> bytes:
@@ -182,6 +185,7 @@ def write_chain(script: Script = AS_USUAL, hands: Hands = HANDS) -> Documents:
         certificate,
         closure=issue(script.closure(closure_body(certificate)), hands.closure),
         cancellation=issue(script.cancellation(cancellation_body(seal)), hands.order),
+        bind=issue(script.bind(bind_body(evidence)), BY_ROLE[Role.MAKER]),
     )
 
 
@@ -346,6 +350,18 @@ def cancellation_body(seal: bytes) -> Cancellation:
         closed=(),
         next_batches=(NextBatch(0, 25),),
         reason="the appeal was won",
+    )
+
+
+def bind_body(evidence: bytes) -> Bind:
+    return Bind(
+        bind_id="B-1",
+        serial=SERIAL,
+        evidence_digest=digest(evidence),
+        issued_at=NOW + DAY,
+        issuer="maker",
+        acquirer_anchors=OTHER_ACQUIRER.pem(),
+        technician_anchors=TECHNICIANS.pem(),
     )
 
 

@@ -37,7 +37,7 @@ PURE_MODULES = {
         "acquirer.audit", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm", "acquirer.standing",
         "terminal.compose", "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front",
         "forensics.forms", "forensics.record", "terminal.identity", "terminal.key_loading", "terminal.keyring",
-        "terminal.recording",
+        "terminal.binding", "terminal.recording",
         "terminal.personalise", "terminal.prepare", "terminal.slots", "terminal.stored", "terminal.terminal",
     },
 }  # fmt: skip

@@ -35,6 +35,7 @@ from .site import (
     BDK_FILE,
     CHANNEL,
     KEYS_FILE,
+    MAKER_ANCHORS_FILE,
     OEM_ID_BYTES,
     ORDER,
     RELEASE,
@@ -54,6 +55,8 @@ from .terminal.key_loading import block_header
 TERMINALS_MAX: Final = 999
 
 TECHNICIAN, ACQUIRER, TERMINALS, AUTHORITIES = "technician", "acquirer", "terminals", "authorities"
+MAKER: Final = "maker"
+BIND: Final = "bind"
 TECHNICIANS: Final = "technicians"
 """Names of folders, and of the technicians' authority in the last one."""
 
@@ -95,6 +98,11 @@ class Site:
     def acquirer(self) -> Path:
         """For `site.AcquirerSite`."""
         return self.directory / ACQUIRER
+
+    @property
+    def maker(self) -> Path:
+        """Folder of the maker's signer, `BIND`, for `site.Identity`."""
+        return self.directory / MAKER
 
     @property
     def trust(self) -> Path:
@@ -177,7 +185,7 @@ class _Provisioning:
 
     def run(self) -> None:
         self._site.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in (TECHNICIAN, ACQUIRER, TERMINALS, AUTHORITIES):
+        for name in (TECHNICIAN, ACQUIRER, TERMINALS, AUTHORITIES, MAKER):
             (self._site.directory / name).mkdir(mode=0o700)
         trust = self._acquirer.pem() + self._maker.pem() + self._technicians.pem()
         _write(self._site.trust, trust)
@@ -187,6 +195,8 @@ class _Provisioning:
         _issue_technician(self._technicians, self._site.technician, self._entropy, self._now)
         for number, serial in enumerate(self._site.serials, start=1):
             self._lay_out_terminal(number, serial)
+        subject = Subject("Demo Terminal Maker bind")
+        self._write_identity(self._site.maker, BIND, self._maker, subject, Role.MAKER, self._signer_validity)
         self._book_terminals()
 
     def _lay_out_authorities(self) -> None:
@@ -228,6 +238,7 @@ class _Provisioning:
         _write(folder / SETTINGS_FILE, self._settings(number, serial).toml().encode())
         _write(folder / ACQUIRER_ANCHORS_FILE, self._acquirer.pem())
         _write(folder / TECHNICIAN_ANCHORS_FILE, self._technicians.pem())
+        _write(folder / MAKER_ANCHORS_FILE, self._maker.pem())
 
     def _settings(self, number: int, serial: str) -> TerminalSettings:
         return TerminalSettings(

@@ -6,7 +6,8 @@
     DIR/technician/           technician.key, technician.pem, anchors.pem: the agent's ``--site``
     DIR/acquirer/             order, release, approver (.key, .pem), bdk.hex, anchors.pem, settings.toml
     DIR/terminals/SERIAL/     channel, attestation (.key, .pem), keys.toml, settings.toml,
-                              acquirer.pem and technicians.pem: whom this terminal trusts, and for what
+                              acquirer, technicians, maker (.pem): whom this terminal trusts, and for what
+    DIR/maker/                bind (.key, .pem): takes blank terminals back into service
     DIR/authorities/          acquirer, maker, technicians (.key, .pem): what issued all of it
 
 A real terminal gets ``keys.toml`` in a key injection room; here it is a file, because the simulated one must come
@@ -55,6 +56,7 @@ SETTINGS_FILE: Final = "settings.toml"
 ANCHORS_FILE: Final = "anchors.pem"
 ACQUIRER_ANCHORS_FILE: Final = "acquirer.pem"
 TECHNICIAN_ANCHORS_FILE: Final = "technicians.pem"
+MAKER_ANCHORS_FILE: Final = "maker.pem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ class SiteTerminal:
     attestation: Identity
     acquirer_anchors: Anchors
     technician_anchors: Anchors
+    maker_anchors: Anchors
 
     @classmethod
     def load(cls, directory: Path) -> SiteTerminal:
@@ -198,6 +201,7 @@ class SiteTerminal:
             attestation=Identity.load(directory, ATTESTATION),
             acquirer_anchors=_anchors(directory / ACQUIRER_ANCHORS_FILE),
             technician_anchors=_anchors(directory / TECHNICIAN_ANCHORS_FILE),
+            maker_anchors=_anchors(directory / MAKER_ANCHORS_FILE),
         )
 
 

@@ -1,4 +1,4 @@
-"""The seven signed documents: read back, damaged in every place, crossed with every role, and read by strangers."""
+"""The eight signed documents: read back, damaged in every place, crossed with every role, and read by strangers."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from posdecom_protocol.documents import (
     open_any,
     open_document,
 )
+from posdecom_protocol.documents.bind import Bind
 from posdecom_protocol.documents.cancellation import Cancellation
 from posdecom_protocol.documents.certificate import Certificate
 from posdecom_protocol.documents.closure import Closure
@@ -57,6 +58,7 @@ BY_KIND: dict[type[Any], bytes] = {
     Certificate: DOCUMENTS.certificate,
     Closure: DOCUMENTS.closure,
     Cancellation: DOCUMENTS.cancellation,
+    Bind: DOCUMENTS.bind,
 }
 SMALL_CERTIFICATE = issue(
     replace(
@@ -77,7 +79,7 @@ def test_a_document_reads_back_as_what_was_signed(kind: type[Any]) -> None:
     assert authenticate(signed, ANCHORS, AT).role is SHAPES[kind].roles[0]
 
 
-def test_there_are_seven_kinds_and_each_has_its_own_media_type() -> None:
+def test_there_are_eight_kinds_and_each_has_its_own_media_type() -> None:
     assert set(SHAPES) == set(BY_KIND)
     assert sorted(shape.typ for shape in SHAPES.values()) == sorted(DocumentType)
 

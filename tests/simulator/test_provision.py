@@ -44,7 +44,7 @@ def fingerprint(directory: Path) -> dict[str, str]:
 def test_the_same_seed_gives_the_same_site_byte_for_byte(site: Site, tmp_path: Path) -> None:
     again = provision(tmp_path, terminals=2, seed=1, now=NOW)
     assert fingerprint(again.directory) == fingerprint(site.directory)
-    assert len(fingerprint(site.directory)) == 35
+    assert len(fingerprint(site.directory)) == 39
 
 
 def test_a_seed_gives_the_same_certificates_on_every_python(site: Site) -> None:
@@ -59,7 +59,7 @@ def test_another_seed_shares_no_key_and_no_seed_is_never_repeated(site: Site, tm
     for number, seed in enumerate([2, None, None]):
         sites.append(provision(tmp_path / str(number), terminals=2, seed=seed, now=NOW).directory)
     keys = [path.read_bytes() for directory in sites for path in directory.rglob("*.key")]
-    assert len(set(keys)) == len(keys) == 4 * 11
+    assert len(set(keys)) == len(keys) == 4 * 12
 
 
 def test_everything_is_for_its_owner_only(site: Site) -> None:
@@ -106,6 +106,7 @@ def test_every_key_of_the_site_has_its_own_roles_and_no_other(site: Site) -> Non
         terminal.attestation.chain: {Role.TERMINAL},
         terminal.channel.chain: {Role.TERMINAL_CHANNEL},
         technician.chain: {Role.TECHNICIAN, Role.TECHNICIAN_CHANNEL},
+        Identity.load(site.maker, "bind").chain: {Role.MAKER},
     }
     anchors = load_anchors(site.trust.read_bytes())
     for chain, roles in held.items():
@@ -163,11 +164,11 @@ def test_without_the_technicians_authority_nothing_is_renewed(tmp_path: Path) ->
 def test_no_two_certificates_of_an_authority_share_a_serial(site: Site) -> None:
     certificates = [
         x509.load_pem_x509_certificate(path.read_bytes())
-        for folder in ("acquirer", "technician", "terminals", "authorities")
+        for folder in ("acquirer", "technician", "terminals", "authorities", "maker")
         for path in (site.directory / folder).rglob("*.pem")
         if path.with_suffix(".key").exists()
     ]
-    assert len({(one.issuer, one.serial_number) for one in certificates}) == len(certificates) == 11
+    assert len({(one.issuer, one.serial_number) for one in certificates}) == len(certificates) == 12
 
 
 # --- it works together ----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ..certificates import Anchors, Role, Signer
 from ..errors import DocumentError
 from ..limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX
 from ..schema import Record
+from .bind import BIND, Bind
 from .cancellation import CANCELLATION, Cancellation
 from .certificate import CERTIFICATE, Certificate
 from .closure import CLOSURE, Closure
@@ -26,8 +27,8 @@ from .order import ORDER, Order
 from .receipt import RECEIPT, Receipt
 from .seal import SEAL, Seal
 
-Document: TypeAlias = Order | Seal | Receipt | Evidence | Certificate | Closure | Cancellation
-D = TypeVar("D", Order, Seal, Receipt, Evidence, Certificate, Closure, Cancellation)
+Document: TypeAlias = Order | Seal | Receipt | Evidence | Certificate | Closure | Cancellation | Bind
+D = TypeVar("D", Order, Seal, Receipt, Evidence, Certificate, Closure, Cancellation, Bind)
 
 
 class DocumentType(StrEnum):
@@ -40,6 +41,7 @@ class DocumentType(StrEnum):
     CERTIFICATE = "application/vnd.posdecom.certificate+cose"
     CLOSURE = "application/vnd.posdecom.closure+cose"
     CANCELLATION = "application/vnd.posdecom.cancellation+cose"
+    BIND = "application/vnd.posdecom.bind+cose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ SHAPES: Final[dict[type[Any], Shape]] = {
     ),
     Closure: Shape(DocumentType.CLOSURE, CLOSURE, (Role.RELEASE,)),
     Cancellation: Shape(DocumentType.CANCELLATION, CANCELLATION, (Role.ORDER,)),
+    Bind: Shape(DocumentType.BIND, BIND, (Role.MAKER,)),
 }
 
 

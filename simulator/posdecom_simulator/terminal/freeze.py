@@ -47,8 +47,8 @@ def freeze(store: Store, device: Device, order: Signed[Order], moment: Moment) -
 
 
 def discard(store: Store) -> None:
-    """Drop items and documents of a freeze that is not in force."""
-    store.erase([*store.names(slots.ITEM_PREFIX), slots.ORDER, slots.SEAL, *slots.RECEIPTS])
+    """Drop items and documents of a freeze that is not in force, and of a former life."""
+    store.erase([*store.names(slots.ITEM_PREFIX), slots.ORDER, slots.SEAL, *slots.RECEIPTS, slots.EVIDENCE])
 
 
 def thaw(store: Store, device: Device, cancellation: Cancellation) -> None:

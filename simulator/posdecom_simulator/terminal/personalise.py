@@ -6,9 +6,11 @@ Stands in for the key injection room and for the shop's day. The clear card numb
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from posdecom_protocol.aes_dukpt import TerminalDukpt
+from posdecom_protocol.errors import LocalError
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.secret import BytesLike, wipe
 
@@ -16,7 +18,8 @@ from ..forensics.record import Kind, Note, note_nothing
 from ..population import Transaction
 from ..site import SiteTerminal
 from . import slots
-from .device import Device, Life, encode_device, encode_life
+from .binding import check_bind
+from .device import Device, Life, decode_life, encode_device, encode_life
 from .key_loading import load_block, load_identity_key, load_initial_key, load_master_key
 from .recording import block_body, secrets_in
 from .store import Store
@@ -28,24 +31,46 @@ def is_personalised(store: Store) -> bool:
 
 
 def personalise(
-    store: Store, site: SiteTerminal, population: Iterable[Transaction], note: Note = note_nothing
+    store: Store,
+    site: SiteTerminal,
+    population: Iterable[Transaction],
+    note: Note = note_nothing,
+    *,
+    bind: bytes | None = None,
 ) -> None:
     """Load everything; the state is written last, so that a cut in the middle starts over.
 
-    ``note`` hears of every secret that passes through the terminal on the way.
+    A terminal from the factory takes it; a blank one only with its maker's ``bind``, whose anchors count then, not the
+    site's (`DocumentError` for any other, before anything is changed); every other one is in service or at its end
+    (`LocalError`). ``note`` hears of every secret that passes through the terminal on the way.
     """
+    life = Life(LifecycleState.ACTIVE)
+    acquirer, technicians = site.acquirer_anchors.pem(), site.technician_anchors.pem()
+    if is_personalised(store):
+        life, acquirer, technicians = _bound(store, bind)
     _load_keys(store, site, note)
     store.put(
         {
             slots.DEVICE: encode_device(_device(site)),
-            slots.ACQUIRER_ANCHORS: site.acquirer_anchors.pem(),
-            slots.CHANNEL_ANCHORS: site.technician_anchors.pem(),
+            slots.ACQUIRER_ANCHORS: acquirer,
+            slots.CHANNEL_ANCHORS: technicians,
+            slots.MAKER_ANCHORS: site.maker_anchors.pem(),
             slots.CHANNEL_CERTIFICATE: site.channel.chain[0],
             slots.ATTESTATION_CERTIFICATE: site.attestation.chain[0],
         }
     )
     last_record_at = _trade(store, population, note)
-    store.put({slots.STATE: encode_life(Life(LifecycleState.ACTIVE, last_record_at=last_record_at))})
+    last_record_at = max(last_record_at, life.last_record_at)
+    store.put({slots.STATE: encode_life(replace(life, last_record_at=last_record_at))})
+
+
+def _bound(store: Store, bind: bytes | None) -> tuple[Life, bytes, bytes]:
+    """How the life of a blank terminal goes on: the counters of orders stay, so that no old order works again."""
+    if bind is None:
+        raise LocalError("the terminal is not from the factory, and there is no bind")
+    body = check_bind(store, bind)
+    life = decode_life(store.get(slots.STATE) or b"").to(LifecycleState.ACTIVE)
+    return life, body.acquirer_anchors, body.technician_anchors
 
 
 def _load_keys(store: Store, site: SiteTerminal, note: Note) -> None:
