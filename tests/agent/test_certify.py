@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from document_chain import ANCHORS, HANDS, SERIAL, TERMINALS
