@@ -226,6 +226,14 @@ def test_items_come_in_any_pieces_and_in_order(case: Case) -> None:
     assert job.item(3) == decode_item(case.items[2])
 
 
+def test_no_items_are_no_answer(case: Case) -> None:
+    """Or a terminal that sends nothing, again and again, would be waited for without end."""
+    job = begin_job(case)
+    job.keep_seal(case.seal)
+    with pytest.raises(DocumentError, match="items: came out of sequence"):
+        job.keep_items(1, [])
+
+
 def test_a_bulk_with_one_bad_item_is_refused_as_a_whole(case: Case) -> None:
     job = begin_job(case)
     job.keep_seal(case.seal)
