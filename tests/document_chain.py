@@ -347,7 +347,7 @@ def cancellation_body(seal: bytes) -> Cancellation:
         issued_at=NOW + 3600,
         issuer="acquirer-a",
         delivered=(Span(1, 2),),
-        closed=(),
+        closed=(0,),
         next_batches=(NextBatch(0, 25),),
         reason="the appeal was won",
     )

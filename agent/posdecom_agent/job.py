@@ -14,7 +14,7 @@ from typing import Final
 from posdecom_protocol.documents import Signed, open_document
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Receipt
-from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.documents.seal import Seal, item_ranges_hold
 from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.limits import ITEM_BYTES_MAX
 from posdecom_protocol.records import CHAIN_START, Item, chain, decode_item
@@ -150,7 +150,8 @@ class Job:
             seal = open_document(data, Seal)
             if seal.body.order_digest != self.order.digest or seal.body.serial != self.order.body.serial:
                 raise DocumentError("seal", "is not under this order")
-            _check_ranges(seal.body)
+            if not item_ranges_hold(seal.body):
+                raise DocumentError("seal", "its contexts do not share out its items")
             self._journal.reserve(seal.body.item_count * ITEM_BYTES_MAX // 4 + _RESERVE_FOR_DOCUMENTS_BYTES)
             self._add([Row("seal", 0, data)])
 
@@ -226,11 +227,3 @@ def _require_item(data: bytes) -> None:
         decode_item(data)
     except MessageError as error:
         raise DocumentError("items", "one is malformed") from error
-
-
-def _check_ranges(seal: Seal) -> None:
-    """The contexts share out the items 1 to ``item_count`` between them, in their order, and leave none over."""
-    ends = [0, *(context.item_last for context in seal.contexts)]
-    starts = [context.item_first for context in seal.contexts]
-    if starts != [end + 1 for end in ends[:-1]] or ends != sorted(ends) or ends[-1] != seal.item_count:
-        raise DocumentError("seal", "its contexts do not share out its items")

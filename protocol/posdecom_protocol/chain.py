@@ -24,7 +24,7 @@ from .documents.closure import Closure
 from .documents.evidence import Evidence
 from .documents.order import Order
 from .documents.receipt import Receipt
-from .documents.seal import Seal
+from .documents.seal import Seal, item_ranges_hold
 from .errors import DocumentError
 from .lifecycle import LifecycleState
 from .limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX
@@ -146,6 +146,8 @@ def _check_serial(chain: Chain, signers: Signers) -> None:
 def _check_links(chain: Chain, anchors: Anchors, signers: Signers) -> None:
     """Each document names the one before it; the closure comes from the authority that gave the order."""
     if chain.order is not None and chain.seal is not None:
+        if not item_ranges_hold(chain.seal.body):
+            raise DocumentError("seal", "its contexts do not share out its items")
         if chain.seal.body.order_digest != chain.order.digest:
             raise DocumentError("seal", "is not under this order")
         if chain.receipts:
@@ -175,7 +177,8 @@ def _check_receipts(
         seal=seal,
     )
     try:
-        guard.check_release([receipt.data for receipt in chain.receipts], holding)
+        offered = [receipt.data for receipt in chain.receipts]
+        guard.check_release(offered, holding, erase=chain.evidence is not None)
     except guard.GuardRefusal as error:
         raise DocumentError("receipt", str(error)) from error
 

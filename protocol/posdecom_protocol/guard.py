@@ -21,7 +21,7 @@ from .documents.seal import Seal, SealedContext, Tamper
 from .errors import DocumentError, PosdecomError
 from .lifecycle import LifecycleState
 from .messages import Refusal
-from .money import GroupTotals
+from .money import GroupTotals, Tally
 
 
 class GuardRefusal(PosdecomError):
@@ -107,9 +107,9 @@ def _seal(offer: _Offer) -> bool:
     """The seal's digest and, in its order, each context that is not empty with its currency and totals."""
     seal = offer.holding.seal
     sealed = [_agreed(context) for context in seal.body.contexts if not context.is_empty]
-    return offer.receipt.seal_digest == seal.digest and sealed == [
-        _agreed(context) for context in offer.receipt.contexts
-    ]
+    agreed = [_agreed(context) for context in offer.receipt.contexts]
+    accounted = all(_accounts_for_its_totals(context) for context in offer.receipt.contexts)
+    return offer.receipt.seal_digest == seal.digest and sealed == agreed and accounted
 
 
 def _challenge(offer: _Offer) -> bool:
@@ -138,13 +138,16 @@ RELEASE: Final[tuple[tuple[Refusal, Callable[[_Offer], bool]], ...]] = (
 """Nine of the ten; the tenth, TYPE_AND_VERSION, is that the offer can be read as receipts at all."""
 
 
-def check_release(receipts: Sequence[bytes], holding: Holding) -> Release:
-    """The release that ``receipts`` (one or two) amount to over what the terminal holds; else `GuardRefusal`."""
+def check_release(receipts: Sequence[bytes], holding: Holding, *, erase: bool = True) -> Release:
+    """The release that ``receipts`` (one or two) amount to over what the terminal holds; else `GuardRefusal`.
+
+    ``erase`` is False for readers of a chain in which nothing was erased: an order that only settles needs no ACTION.
+    """
     if not 1 <= len(receipts) <= 2:
         raise GuardRefusal(Refusal.SIGNATURES)
     offer = _Offer(tuple(_read(data, Receipt) for data in receipts), holding)
     for reason, holds in RELEASE:
-        if not holds(offer):
+        if not holds(offer) and (erase or reason is not Refusal.ACTION):
             raise GuardRefusal(reason)
     return Release(offer.receipt, tuple(signed.digest for signed in offer.signed))
 
@@ -211,18 +214,30 @@ def check_cancellation(data: bytes, holding: Holding) -> Signed[Cancellation]:
 
 
 def _names_its_items(cancellation: Cancellation, seal: Seal) -> bool:
-    """Spans in ascending order without overlap, contexts and items of this seal only: a thaw walks through them."""
+    """Ascending spans without overlap, items and contexts of this seal only, a new batch for each closed context.
+
+    A thaw walks through them; a new batch number for a context that stays open would let its sales be booked twice.
+    """
     ends = [0]
     for span in cancellation.delivered:
         if not ends[-1] < span.first <= span.last:
             return False
         ends.append(span.last)
     indexes = {context.index for context in seal.contexts}
-    named = {*cancellation.closed, *(one.context for one in cancellation.next_batches)}
-    return ends[-1] <= seal.item_count and named <= indexes
+    named = set(cancellation.closed)
+    going_on = {one.context for one in cancellation.next_batches}
+    return ends[-1] <= seal.item_count and named <= indexes and going_on == set(cancellation.closed)
 
 
 # --- private -------------------------------------------------------------------------------------
+
+
+def _accounts_for_its_totals(context: ReceiptContext) -> bool:
+    """Everything in the totals was delivered, refused or given up; what is withheld is in no total."""
+    total = Tally()
+    for group in context.totals:
+        total = total + group.debit + group.credit
+    return context.delivered + context.refused + context.undelivered == total
 
 
 def _agreed(context: SealedContext | ReceiptContext) -> tuple[int, int, tuple[GroupTotals, ...]]:

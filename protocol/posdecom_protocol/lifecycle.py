@@ -31,7 +31,9 @@ class LifecycleState(IntEnum):
 
 TRANSITIONS: Final[dict[LifecycleState, frozenset[LifecycleState]]] = {
     LifecycleState.ACTIVE: frozenset({LifecycleState.FROZEN}),
-    LifecycleState.FROZEN: frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED, LifecycleState.ACTIVE}),
+    LifecycleState.FROZEN: frozenset(
+        {LifecycleState.SETTLED, LifecycleState.EXCEPTED, LifecycleState.ACTIVE}
+    ),
     LifecycleState.SETTLED: frozenset({LifecycleState.ERASING}),
     LifecycleState.EXCEPTED: frozenset({LifecycleState.ERASING}),
     LifecycleState.ERASING: frozenset({LifecycleState.ERASED}),

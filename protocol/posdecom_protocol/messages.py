@@ -58,6 +58,8 @@ class Refusal(IntEnum):
     BUSY = 16
     """A sale is in progress; ask again."""
     TAMPERED = 17
+    TOO_MUCH = 18
+    """It holds more than one seal can name."""
 
 
 # --- requests of the agent -----------------------------------------------------------------------
@@ -169,8 +171,14 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Items:
+    """At least one item, and none of them empty: a stream of nothing would never come to its end."""
+
     first: int
     items: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        if not self.items or not all(self.items):
+            raise ValueError("no items, or an empty one")
 
 
 @dataclass(frozen=True, slots=True)

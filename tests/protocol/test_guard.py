@@ -61,6 +61,8 @@ TEN = (
     Refusal.STATE,
 )
 ONE = Tally(1, 1000)
+REST = Tally(2, 2500)
+"""What is left of the seal's totals without ONE."""
 Offer = tuple[Sequence[bytes], Holding]
 
 
@@ -135,7 +137,7 @@ def _receipt(change: Callable[[Receipt], Receipt], hands: Hands = HANDS) -> Offe
 
 
 def _short(receipt: Receipt) -> Receipt:
-    context = replace(receipt.contexts[0], refused=ONE, refusals=(RefusedMessage(2, "96"),))
+    context = replace(receipt.contexts[0], delivered=REST, refused=ONE, refusals=(RefusedMessage(2, "96"),))
     return replace(receipt, contexts=(context,))
 
 
@@ -206,6 +208,10 @@ FLIPS = {
     ),
     "key of the order signed": Flip(Refusal.SIGNATURES, lambda: _signed_by_the_key_of_the_order(False)),
     "key of the order signed second": Flip(Refusal.SIGNATURES, lambda: _signed_by_the_key_of_the_order(True)),
+    "a delivery that leaves something unaccounted for": Flip(
+        Refusal.SEAL,
+        lambda: _receipt(lambda it: replace(it, contexts=(replace(it.contexts[0], delivered=REST),))),
+    ),
     "something refused, one signature": Flip(Refusal.SIGNATURES, lambda: _receipt(_short)),
     "exception, one signature": Flip(Refusal.SIGNATURES, lambda: _receipt(_exception)),
     "tampered, one signature": Flip(Refusal.SIGNATURES, lambda: _usual(write_chain(TAMPERED))),

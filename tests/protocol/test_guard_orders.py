@@ -166,7 +166,11 @@ def test_a_cancellation_thaws_exactly_this_seal() -> None:
         (Refusal.SEAL, lambda body: replace(body, delivered=(Span(1, 2**32 - 1),))),
         (Refusal.SEAL, lambda body: replace(body, delivered=(Span(2, 1),))),
         (Refusal.SEAL, lambda body: replace(body, delivered=(Span(1, 1), Span(1, 1)))),
-        (Refusal.SEAL, lambda body: replace(body, closed=(63,))),
+        (
+            Refusal.SEAL,
+            lambda body: replace(body, closed=(0, 63), next_batches=(NextBatch(0, 1), NextBatch(63, 1))),
+        ),
+        (Refusal.SEAL, lambda body: replace(body, closed=())),
         (Refusal.SEAL, lambda body: replace(body, next_batches=(NextBatch(63, 1),))),
         (Refusal.CHALLENGE, lambda body: replace(body, challenge=bytes(32))),
     ],

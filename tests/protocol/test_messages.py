@@ -93,8 +93,10 @@ MALFORMED: list[tuple[str, str]] = [
     ("84 000009 00000041 0001 0003 6162", "an item cut off"),
     ("85 000001 FF", "a state that does not exist"),
     ("88 000006 07 000002 6576", "a proof of no kind"),
+    ("84 000006 00000001 0000", "items without any"),
+    ("84 000008 00000001 0001 0000", "an item without a byte"),
     ("89 000001 00", "a reason below the first"),
-    ("89 000001 12", "a reason above the last"),
+    ("89 000001 13", "a reason above the last"),
 ]
 # fmt: on
 
@@ -232,7 +234,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
         Inventory, STATES, st.booleans(), NAMES, NAMES, NAMES, NAMES, WHOLE, WHOLE,
         st.lists(SLOTS, max_size=3).map(tuple), st.lists(CONTEXTS, max_size=3).map(tuple),
     ),
-    st.builds(Items, WHOLE, st.lists(BLOBS, max_size=5).map(tuple)),
+    st.builds(Items, WHOLE, st.lists(BLOBS.filter(bool), min_size=1, max_size=5).map(tuple)),
     st.builds(Proof, st.sampled_from(ProofKind), BLOBS),
     st.builds(Refused, st.sampled_from(Refusal)),
 )  # fmt: skip

@@ -65,10 +65,10 @@ def test_all_delivered_is_both_sides_of_every_group() -> None:
     ("findings", "basis", "needed"),
     [
         (Findings(delivered=Tally(3, 3500)), Basis.AGREED, False),
-        (Findings(withheld=Tally(1, 100)), Basis.AGREED, False),
-        (Findings(refused=Tally(1, 100)), Basis.AGREED, True),
-        (Findings(refused=Tally(1, 0)), Basis.AGREED, True),
-        (Findings(undelivered=Tally(1, 100)), Basis.AGREED, True),
+        (Findings(delivered=Tally(3, 3500), withheld=Tally(1, 100)), Basis.AGREED, False),
+        (Findings(delivered=Tally(2, 3400), refused=Tally(1, 100)), Basis.AGREED, True),
+        (Findings(delivered=Tally(2, 3500), refused=Tally(1, 0)), Basis.AGREED, True),
+        (Findings(delivered=Tally(2, 3400), undelivered=Tally(1, 100)), Basis.AGREED, True),
         (Findings(delivered=Tally(3, 3500)), Basis.EXCEPTION, True),
     ],
 )

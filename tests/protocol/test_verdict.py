@@ -26,6 +26,7 @@ from posdecom_protocol.cose import digest
 from posdecom_protocol.documents import issue
 from posdecom_protocol.documents.certificate import Certificate, State
 from posdecom_protocol.documents.evidence import EraseMethod, ReadBack
+from posdecom_protocol.documents.order import Action
 from posdecom_protocol.documents.receipt import Basis, Receipt, Refusal
 from posdecom_protocol.documents.seal import Tamper
 from posdecom_protocol.errors import DocumentError
@@ -34,6 +35,8 @@ from posdecom_protocol.verdict import Area, Verdict, Weight, judge
 
 USUAL = write_chain()
 ONE = Tally(1, 1000)
+REST = Tally(2, 2500)
+"""What is left of the seal's totals without ONE."""
 
 
 def texts(verdict: Verdict, weight: Weight) -> list[tuple[Area, str]]:
@@ -92,7 +95,7 @@ def test_what_stays_open_or_is_kept_is_listed_and_changes_nothing() -> None:
 
 def test_a_terminal_without_transactions_is_complete() -> None:
     script = Script(
-        seal=lambda seal: replace(seal, contexts=seal.contexts[1:], preauths=()),
+        seal=lambda seal: replace(seal, contexts=(), item_count=0, preauths=()),
         receipt=lambda receipt: replace(receipt, contexts=()),
     )
     verdict = told(script)
@@ -111,17 +114,17 @@ def _context(**changes: Any) -> Callable[[Receipt], Receipt]:
     ("script", "hands", "text"),
     [
         (
-            Script(receipt=_context(refused=ONE, refusals=(Refusal(2, "96"),))),
+            Script(receipt=_context(delivered=REST, refused=ONE, refusals=(Refusal(2, "96"),))),
             TWO_HANDS,
             "context 0, currency 156: 1 transactions (1000 in minor units) refused by the host",
         ),
         (
-            Script(receipt=_context(refused=ONE)),
+            Script(receipt=_context(delivered=REST, refused=ONE)),
             TWO_HANDS,
             "context 0, currency 156: 1 transactions (1000 in minor units) refused by the host",
         ),
         (
-            Script(receipt=_context(undelivered=ONE)),
+            Script(receipt=_context(delivered=REST, undelivered=ONE)),
             TWO_HANDS,
             "context 0, currency 156: 1 transactions (1000 in minor units) not delivered",
         ),
@@ -229,6 +232,15 @@ def test_complete_at_the_terminal_is_incomplete_without_the_closure() -> None:
     assert texts(verdict, Weight.MISSING) == [(Area.CLOSURE, "no closure: complete at the terminal at best")]
 
 
+def test_an_order_that_only_settles_may_have_its_receipt_without_any_erase() -> None:
+    script = Script(
+        order=lambda order: replace(order, actions=(Action.FLUSH,)),
+        certificate=lambda body: replace(body, evidence=None, stated=State.INCOMPLETE),
+    )
+    verdict = judge(write_chain(script).certificate, ANCHORS)
+    assert verdict.state is State.INCOMPLETE
+
+
 @pytest.mark.parametrize("forgotten", ["ksn_denied", "keys_deleted", "certificates_revoked"])
 def test_an_acquirer_that_still_knows_something_has_not_closed(forgotten: str) -> None:
     nothing: dict[str, Any] = {forgotten: ()}
@@ -302,7 +314,7 @@ def test_a_certificate_may_understate_but_never_overstate(
 
 
 def test_complete_may_not_be_stated_over_an_exception() -> None:
-    script = Script(receipt=_context(undelivered=ONE), certificate=stating(State.COMPLETE))
+    script = Script(receipt=_context(delivered=REST, undelivered=ONE), certificate=stating(State.COMPLETE))
     with pytest.raises(DocumentError, match="is better than"):
         told(script, TWO_HANDS)
 

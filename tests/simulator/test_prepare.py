@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import groupby
 
 import pytest
 
+from document_chain import order_body
 from posdecom_protocol.aes_dukpt import HostDukpt, Ksn
 from posdecom_protocol.data_elements import (
     BatchReference,
@@ -345,3 +347,11 @@ def test_every_stored_record_of_a_day_reads_back() -> None:
 def test_stans_go_round_after_999999() -> None:
     stans = StanCounter(999_998)
     assert [stans.next(), stans.next()] == [999_999, 1]
+
+
+@pytest.mark.parametrize(
+    ("year", "expected"), [(1999, "0" * 12), (2000, "000101000000"), (2099, "990101000000"), (2100, "9" * 12)]
+)
+def test_a_cutoff_of_another_century_is_before_or_after_every_record(year: int, expected: str) -> None:
+    order = replace(order_body(), cutoff_at=int(datetime(year, 1, 1, tzinfo=UTC).timestamp()))
+    assert Rules.from_order(order).cutoff_local_time == expected

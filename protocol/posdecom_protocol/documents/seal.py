@@ -62,8 +62,10 @@ class SealedContext:
 
     @property
     def is_empty(self) -> bool:
-        """No transaction of any class: nothing to settle and nothing to agree about."""
-        return all(count.tally.count == 0 for count in self.classes)
+        """No transaction of any class, no total and no item: nothing to settle and nothing to agree about."""
+        counted = any(count.tally != Tally() for count in self.classes)
+        totalled = any(group.debit != Tally() or group.credit != Tally() for group in self.totals)
+        return not (counted or totalled or self.has_items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,13 @@ class Seal:
     """Hash chain over all items (records.py)."""
     preauths: tuple[OpenPreauth, ...]
     version: int = VERSION
+
+
+def item_ranges_hold(seal: Seal) -> bool:
+    """Whether the contexts share out the items 1 to ``item_count`` between them, in their order, with none over."""
+    ends = [0, *(context.item_last for context in seal.contexts)]
+    starts = [context.item_first for context in seal.contexts]
+    return starts == [end + 1 for end in ends[:-1]] and ends == sorted(ends) and ends[-1] == seal.item_count
 
 
 CLASS_COUNT: Final = Record(

@@ -43,8 +43,15 @@ class Rules:
 
     @classmethod
     def from_order(cls, order: Order) -> Rules:
-        cutoff = datetime.fromtimestamp(order.cutoff_at, UTC).strftime("%y%m%d%H%M%S")
-        return cls(cutoff, order.after_cutoff, order.preauths)
+        return cls(_cutoff(order.cutoff_at), order.after_cutoff, order.preauths)
+
+
+def _cutoff(at: int) -> str:
+    """Records carry two digits of the year, all of this century: a cut-off outside it is before, or after, them all."""
+    cutoff = datetime.fromtimestamp(at, UTC)
+    if cutoff.year < 2000:
+        return "0" * 12
+    return "9" * 12 if cutoff.year > 2099 else cutoff.strftime("%y%m%d%H%M%S")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from posdecom_protocol.documents import Signed, authenticate, open_document
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Basis
 from posdecom_protocol.documents.seal import Seal
-from posdecom_protocol.errors import LocalError
+from posdecom_protocol.errors import DocumentError, LocalError
 from posdecom_protocol.guard import (
     GuardRefusal,
     Holding,
@@ -174,7 +174,10 @@ class Terminal:
         )
         order, signer = check_order(request.order, vacancy)
         moment = freeze.Moment(now=now, agent_time_s=request.agent_time_s, challenge=self._entropy(32))
-        seal = freeze.freeze(self._store, device, order, moment)
+        try:
+            seal = freeze.freeze(self._store, device, order, moment)
+        except DocumentError:
+            return Refused(Refusal.TOO_MUCH)
         self._store.put({slots.STATE: encode_life(life.frozen(signer.issuer_id, order.body.counter))})
         return Sealed(seal)
 
