@@ -24,4 +24,5 @@ REFUSALS: Final[dict[Refusal, str]] = {
     Refusal.NOT_FOUND: "the terminal does not hold what was asked for",
     Refusal.BUSY: "a sale is still in progress",
     Refusal.TAMPERED: "the terminal was tampered with",
+    Refusal.TOO_MUCH: "the terminal holds more than one seal can name",
 }

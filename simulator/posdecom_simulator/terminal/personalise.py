@@ -48,6 +48,9 @@ def personalise(
     acquirer, technicians = site.acquirer_anchors.pem(), site.technician_anchors.pem()
     if is_personalised(store):
         life, acquirer, technicians = _bound(store, bind)
+    if len(load_anchors(acquirer).links) != 1:
+        # with two, either acquirer could freeze and release what the terminal holds for the other
+        raise LocalError("a terminal trusts one acquirer's authority, neither none nor several")
     _load_keys(store, site, note)
     store.put(
         {
