@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from posdecom_protocol.aes_dukpt import TerminalDukpt
+from posdecom_protocol.certificates import load_anchors
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.secret import BytesLike, wipe
