@@ -42,8 +42,6 @@ def command(
     confirm_serial: str | None,
     reconnect_timeout: float,
 ) -> int:
-    from posdecom_protocol.documents.order import Action
-
     from ..courier import bring_receipts
     from ..job import Job
     from ..line import WallClock
@@ -56,8 +54,7 @@ def command(
     address, desk = work.host_at(host_address), work.desk_at(desk_url)
     site = TechnicianSite.load(site_folder)
     order = work.read_order(order_file, site.anchors)
-    if Action.ERASE not in order.body.actions:
-        raise click.UsageError("the order allows no erase: see posdecom flush and posdecom settle")
+    work.require_erase(order.body)
     work.confirm(order.body, confirm_serial, "This destroys every key in the terminal. It cannot be undone.")
     clock = WallClock()
     site.check_dates(clock.now())

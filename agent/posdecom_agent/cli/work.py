@@ -75,6 +75,14 @@ def read_order(order_file: Path, anchors: Anchors) -> Signed[Order]:
     return order
 
 
+def require_erase(order: Order) -> None:
+    """`click.UsageError` where the order is to flush and settle only: no receipt under it would release an erase."""
+    from posdecom_protocol.documents.order import Action
+
+    if Action.ERASE not in order.actions:
+        raise click.UsageError("the order allows no erase: see posdecom flush and posdecom settle")
+
+
 @contextmanager
 def open_job(journal_file: Path) -> Iterator[Job]:
     """The job in a journal that is there; closed at the end."""
