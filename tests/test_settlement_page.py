@@ -24,12 +24,10 @@ from posdecom_protocol.iso8583 import IsoMessage, decode
 from posdecom_protocol.money import CardGroup
 from posdecom_protocol.records import ItemKind
 from posdecom_simulator.acquirer.host import Behaviour, Host
-from posdecom_simulator.acquirer.hsm import Hsm
-from posdecom_simulator.acquirer.ledger import Ledger
 from posdecom_simulator.terminal.device import Context
 from posdecom_simulator.terminal.prepare import Rules
 from release_case import HSM, Case, case_of
-from shop import START_S, converse, open_shop, settle
+from shop import START_S, booked, converse, open_shop, settle
 
 PAGE: Final = (Path(__file__).parents[1] / "docs" / "settlement.md").read_text(encoding="utf-8")
 SEED: Final = 3179
@@ -60,8 +58,8 @@ class Differs(Behaviour):
 class Recorder(Host):
     """A host whose answers are kept."""
 
-    def __init__(self, ledger: Ledger, hsm: Hsm, behaviour: Behaviour | None) -> None:
-        super().__init__(ledger, hsm, behaviour)
+    def __init__(self, case: Case, behaviour: Behaviour | None) -> None:
+        super().__init__(case.ledger, HSM, booked(case.contexts), behaviour)
         self.answers: list[bytes] = []
 
     def answer(self, data: bytes, now: float) -> bytes | None:
@@ -78,7 +76,7 @@ def conversation(name: str) -> tuple[tuple[str, ItemKind, bytes, bytes], ...]:
     context = Context(0, "acquirer-a", "123456789012345", "TERM0001", 156, 24, dialect)
     case = small_case(context)
     kinds = {item.message: item.kind for item in case.shop.prepared.items}
-    host = Recorder(case.ledger, HSM, Differs() if balance == "not balanced" else None)
+    host = Recorder(case, Differs() if balance == "not balanced" else None)
     events, sent = converse(settle(case.shop, 0, dialect=DIALECTS[dialect]), host)
     assert events[-1] == Finished()
     return tuple(
