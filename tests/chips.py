@@ -68,8 +68,8 @@ class Secrets:
         """Names of those of which any eight bytes lie in any region."""
         found: set[str] = set()
         for data in regions.values():
-            for window in _windows(_shortened(data)):
-                found.update(self._by_window.get(window, ()))
+            for window in self._by_window.keys() & _windows(_shortened(data)):
+                found.update(self._by_window[window])
         return found
 
     def latest(self) -> set[str]:
@@ -132,14 +132,19 @@ def trading(
     store, site = chips.store(), demo.site_terminal()
     personalise(store, site, populate(1, TRANSACTIONS, site.settings.contexts, NOW - 86_400))
     chips.remember(store)
-    fresh = seeded(77)
     for _ in range(busy):
-        keys = (slots.TPK, slots.TAK, slots.TDK, slots.TMK, slots.STORAGE)
-        store.put({slot.key: fresh(slot.key_bytes) for slot in keys})
-        chips.remember(store)
-        store.put({f"{slots.ITEM_PREFIX}{number:06d}": bytes(700) for number in range(1)})
-        store.erase(list(store.names(slots.ITEM_PREFIX)))
+        turn_over(chips, store)
     return chips
+
+
+def turn_over(chips: Chips, store: Store) -> None:
+    """New session and master keys, and something else that is written and forgotten."""
+    keys = (slots.TPK, slots.TAK, slots.TDK, slots.TMK, slots.STORAGE)
+    fresh = seeded(len(chips.secrets.names))
+    store.put({slot.key: fresh(slot.key_bytes) for slot in keys})
+    chips.remember(store)
+    store.put({slots.item_name(1): bytes(700)})
+    store.erase([slots.item_name(1)])
 
 
 def erasing(chips: Chips, demo: Demo) -> Chips:
