@@ -20,6 +20,9 @@ from posdecom_agent.catalogue import Exit
 from posdecom_agent.cli import main
 from posdecom_agent.cli.choice import only_one
 from posdecom_agent.cli.findings import NOTES_SHOWN_MAX, verdict_text
+from posdecom_agent.cli.output import Output
+from posdecom_agent.cli.progress import Teller
+from posdecom_agent.dialects import Delivered
 from posdecom_agent.job import Job
 from posdecom_agent.look import Look
 from posdecom_agent.ports import PortInfo
@@ -348,6 +351,51 @@ def test_info_of_nobody_is_no_terminal(
 ) -> None:
     assert look_at(lambda look: None) == Exit.NO_TERMINAL
     assert_three_lines(capsys, "PD-E20", "/dev/ttyUSB0")
+
+
+# --- progress ----------------------------------------------------------------------------------------------
+
+
+def test_progress_is_the_jobs_own_numbers(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = TickingClock()
+    job = begin_job(case)
+    teller = Teller(Output(), job, clock)
+    teller.watch()
+    teller.tell(Step.FLUSH, "begins")
+    teller.watch()
+    job.keep_seal(case.seal)
+    for first in range(1, len(case.items) + 1):
+        job.keep_items(first, [case.items[first - 1]])
+        teller.watch()
+        teller.watch()
+    teller.tell(Step.FLUSH, "line cut, trying again")
+    teller.tell(Step.FLUSH, "line cut, trying again")
+    teller.tell(Step.SETTLE, "begins")
+    job.keep_outcome(1, Delivered(), bytes(32))
+    teller.watch()
+    count = len(case.items)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "reading out ..."
+    shown = [line for line in lines if "messages in custody: " in line]
+    assert shown[0].startswith(f"  messages in custody: 1 of {count} (")
+    assert len(shown) == count, "each number once, however often it is looked at"
+    assert lines[-4:] == [
+        "  line cut, trying again",
+        f"  {count} messages in custody",
+        "settling with the host ...",
+        "  messages answered: 1",
+    ]
+
+
+class TickingClock:
+    """Ten seconds pass with every look: no line is held back for coming too soon."""
+
+    def __init__(self) -> None:
+        self._time = LATER
+
+    def now(self) -> float:
+        self._time += 10
+        return self._time
 
 
 # --- the smaller parts ---------------------------------------------------------------------------------------
