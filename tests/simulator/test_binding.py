@@ -19,7 +19,7 @@ from posdecom_protocol.secret import Secret
 from posdecom_protocol.tr31 import KeyBlock, wrap_key_block
 from posdecom_simulator.forensics.search import Search
 from posdecom_simulator.provision import Site, provision, seeded
-from posdecom_simulator.site import AcquirerSite, Identity, SiteTerminal, TerminalKeys
+from posdecom_simulator.site import Identity, SiteTerminal, TerminalKeys
 from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.key_loading import block_header
 from posdecom_simulator.terminal.personalise import personalise
@@ -50,7 +50,7 @@ class World:
             evidence_digest=digest(life.store.get(slots.EVIDENCE) or b""),
             issued_at=NOW,
             issuer="Demo Terminal Maker",
-            acquirer_anchors=AcquirerSite.load(self.other.acquirer).anchors.pem(),
+            acquirer_anchors=SiteTerminal.load(self.other.terminal("PD-000001")).acquirer_anchors.pem(),
             technician_anchors=life.site.technician_anchors.pem(),
         )
 
@@ -167,6 +167,10 @@ def test_everybody_elses_signature_is_refused(world: World) -> None:
         (lambda bind: replace(bind, evidence_digest=bytes(32)), "bind, evidence_digest"),
         (lambda bind: replace(bind, acquirer_anchors=b"none"), "trust anchors"),
         (lambda bind: replace(bind, technician_anchors=b"none"), "trust anchors"),
+        (
+            lambda bind: replace(bind, acquirer_anchors=bind.acquirer_anchors + bind.technician_anchors),
+            "bind, acquirer_anchors",
+        ),
     ],
 )
 def test_a_bind_is_judged_by_each_of_its_words(

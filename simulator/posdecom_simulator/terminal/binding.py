@@ -33,6 +33,7 @@ def check_bind(store: Store, data: bytes) -> Bind:
         raise DocumentError("bind, serial", "is that of another terminal")
     if evidence is None or body.evidence_digest != cose.digest(evidence):
         raise DocumentError("bind, evidence_digest", "is not of the erase that made the terminal blank")
-    for anchors in (body.acquirer_anchors, body.technician_anchors):
-        load_anchors(anchors)
+    load_anchors(body.technician_anchors)
+    if len(load_anchors(body.acquirer_anchors).links) != 1:
+        raise DocumentError("bind, acquirer_anchors", "is not exactly one authority")
     return body
