@@ -38,7 +38,8 @@ PURE_MODULES = {
         "terminal.compose", "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front",
         "forensics.forms", "forensics.record", "terminal.identity", "terminal.key_loading", "terminal.keyring",
         "terminal.binding", "terminal.recording",
-        "terminal.personalise", "terminal.prepare", "terminal.slots", "terminal.stored", "terminal.terminal",
+        "memory.flash", "memory.flash_layout", "memory.flash_log", "memory.slot_memory", "memory.supply",
+        "memory.survey", "terminal.personalise", "terminal.prepare", "terminal.slots", "terminal.stored", "terminal.terminal",
     },
 }  # fmt: skip
 
