@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -18,6 +18,7 @@ from posdecom_simulator.acquirer.hsm import Hsm
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore, Store
 from posdecom_simulator.history import read_history, write_history
 from posdecom_simulator.population import Transaction, populate
+from posdecom_simulator.site import BookedTerminal
 from posdecom_simulator.terminal.device import Context
 from posdecom_simulator.terminal.prepare import Prepared, Rules, StanCounter, prepare
 from posdecom_simulator.terminal.stored import StoredTransaction, store_transaction
@@ -77,18 +78,27 @@ def open_acquirer(
     hsm = Hsm(Secret(BDK), Secret(b"card digest key"))
     ledger = Ledger(store or MemoryStore())
     ledger.seed_posted(read_history(write_history(contexts, shop.stored), hsm))
-    return Host(ledger, hsm, behaviour), ledger
+    return Host(ledger, hsm, booked(contexts), behaviour), ledger
+
+
+def booked(contexts: tuple[Context, ...] = CONTEXTS) -> tuple[BookedTerminal, ...]:
+    """The shop's terminal in the acquirer's books."""
+    return (BookedTerminal("T-0001", INITIAL_KEY_ID, bytes(8), contexts),)
 
 
 def settle(
-    shop: Shop, context: int, outcomes: Mapping[int, Outcome] | None = None, dialect: Dialect = CUP
+    shop: Shop,
+    context: int,
+    outcomes: Mapping[int, Outcome] | None = None,
+    dialect: Dialect = CUP,
+    wanted: Collection[int] = (),
 ) -> Settlement:
     """The agent's conversation about one context."""
     items = {
         sequence: item for sequence, item in enumerate(shop.prepared.items, 1) if item.context == context
     }
     index = [Entry(sequence, item.kind) for sequence, item in items.items()]
-    return Settlement(dialect, index, lambda sequence: items[sequence].message, outcomes or {})
+    return Settlement(dialect, index, lambda sequence: items[sequence].message, outcomes or {}, wanted)
 
 
 def converse(

@@ -93,7 +93,8 @@ def settlement_of(job: Job, context: SealedContext) -> Settlement:
     sequences = range(context.item_first, context.item_last + 1)
     index = [Entry(sequence, job.item(sequence).kind) for sequence in sequences]
     outcomes = {sequence: outcome for sequence, outcome in job.outcomes().items() if sequence in sequences}
-    return Settlement(DIALECTS[context.dialect], index, lambda sequence: job.item(sequence).message, outcomes)
+    dialect, wanted = DIALECTS[context.dialect], job.offered_again
+    return Settlement(dialect, index, lambda sequence: job.item(sequence).message, outcomes, wanted)
 
 
 def journal_events(engine: Settlement, job: Job, watch: Callable[[], None]) -> SettleEnd | None:

@@ -39,6 +39,7 @@ class Job:
         self._head = CHAIN_START
         self._outcomes: dict[int, Outcome] = {}
         self._settled: set[int] = set()
+        self._offered_again: set[int] = set()
         for row in journal.rows():
             self._fold(row)
 
@@ -124,6 +125,11 @@ class Job:
     def outcomes(self) -> dict[int, Outcome]:
         """What the host said, by item sequence; the last word counts, and what is offered again has none."""
         return dict(self._outcomes)
+
+    @property
+    def offered_again(self) -> frozenset[int]:
+        """Items that the desk named missing at some time."""
+        return frozenset(self._offered_again)
 
     @property
     def settled(self) -> frozenset[int]:
@@ -212,6 +218,7 @@ class Job:
                 self._settled.add(row.key)
             case "again":
                 self._outcomes.pop(row.key, None)
+                self._offered_again.add(row.key)
                 self._settled.discard(self._context_of(row.key))
             case _:
                 pass  # documents and marks are looked up where they lie

@@ -238,6 +238,10 @@ def _settle(job: Job, stations: Stations, tell: Tell) -> None:
         match stations.settle(job, context):
             case Finished():
                 job.keep_settled(context.index)
+            case Stopped(Reason.TOTALS_REFUSED, sequence):
+                # whether it was the host that refused them only the desk can tell: on the way anybody could have
+                tell(Step.SETTLE, f"the totals were refused, at item {sequence}; the desk has the last word")
+                job.keep_settled(context.index)
             case Stopped(reason, sequence):
                 raise _stop_trouble(reason, sequence)
             case Unreachable(reason):

@@ -18,7 +18,7 @@ Not here: sockets and their reconnection, the journal, other contexts, and judgi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
@@ -114,7 +114,8 @@ class _Exchange:
 
 class Settlement:
     """See the module. ``index``: the context's items; ``message``: the ISO 8583 bytes of a sequence, looked up when
-    its turn comes; ``outcomes``: what the journal holds of earlier runs."""
+    its turn comes; ``outcomes``: what the journal holds of earlier runs; ``wanted``: what the desk named missing, sent
+    whichever way the answers led, because they may have been forged."""
 
     def __init__(
         self,
@@ -122,6 +123,7 @@ class Settlement:
         index: Sequence[Entry],
         message: Callable[[int], bytes],
         outcomes: Mapping[int, Outcome],
+        wanted: Collection[int] = (),
         *,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         resends_max: int = RESENDS_MAX,
@@ -133,6 +135,7 @@ class Settlement:
         }
         self._message = message
         self._outcomes = dict(outcomes)
+        self._wanted = frozenset(wanted)
         self._answer_timeout_s = answer_timeout_s
         self._resends_max = resends_max
         self._stream = LengthPrefix()
@@ -204,23 +207,24 @@ class Settlement:
 
     def _steps(self) -> Iterator[tuple[Phase, int]]:
         """Phase by phase what has no outcome yet. Asked for the next step once the one before has its outcome."""
-        branch = Branch.ALWAYS
+        branches, refused_at = {Branch.ALWAYS}, 0
         for phase in self._dialect.phases:
             sequences = self._sequences[phase.kind]
-            if phase.branch not in (Branch.ALWAYS, branch):
-                continue
-            missing = [sequence for sequence in sequences if sequence not in self._outcomes]
+            missing = [
+                sequence
+                for sequence in sequences
+                if sequence not in self._outcomes and (phase.branch in branches or sequence in self._wanted)
+            ]
             for sequence in missing:
                 yield phase, sequence
-            outcomes = [self._outcomes[sequence] for sequence in sequences]
+            outcomes = [self._outcomes[sequence] for sequence in sequences if sequence in self._outcomes]
             if missing:
                 self._events.append(_phase_done(phase.kind, outcomes))
             if phase.decides and outcomes:
-                if any(isinstance(outcome, Refused) for outcome in outcomes):
-                    self._events.append(Stopped(Reason.TOTALS_REFUSED, sequences[0]))
-                    return
-                branch = _branch(outcomes)
-        self._events.append(Finished())
+                is_refused = any(isinstance(outcome, Refused) for outcome in outcomes)
+                refused_at = sequences[0] if is_refused else 0
+                branches = set() if is_refused else {Branch.ALWAYS, _branch(outcomes)}
+        self._events.append(Stopped(Reason.TOTALS_REFUSED, refused_at) if refused_at else Finished())
 
     def _go_on(self) -> None:
         """Make the next step the one under way. None left: the walk has said why."""

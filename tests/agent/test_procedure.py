@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -43,10 +43,11 @@ from posdecom_agent.visit import (
     WasThawed,
     WrongTerminal,
 )
+from posdecom_protocol.data_elements import PROCESSING_SETTLEMENT, BatchTotals, Reply
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.errors import DocumentError
-from posdecom_protocol.iso8583 import IsoMessage, decode
+from posdecom_protocol.iso8583 import IsoMessage, decode, frame_message
 from posdecom_protocol.link_events import CloseReason
 from posdecom_protocol.messages import Refusal
 from posdecom_protocol.records import ItemKind
@@ -55,7 +56,8 @@ from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer.books import Exchange, decode_row
 from posdecom_simulator.acquirer.host import Behaviour, Host
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
-from release_case import HSM, Case, CaseStations, begin_job, open_case, sequences_sent
+from release_case import HSM, Case, CaseStations, Wire, begin_job, open_case, sequences_sent
+from shop import CONTEXTS, booked
 
 
 def set_back(case: Case, sequence: int) -> None:
@@ -64,7 +66,7 @@ def set_back(case: Case, sequence: int) -> None:
     before = MemoryStore()
     before.append([row for row in case.ledger.rows() if not is_exchange(row, stan)])
     case.ledger = Ledger(before)
-    case.host = Host(case.ledger, HSM)
+    case.host = Host(case.ledger, HSM, booked(case.contexts))
 
 
 def is_exchange(row: tuple[str, bytes], stan: int) -> bool:
@@ -351,7 +353,6 @@ def test_a_terminal_that_restarts_into_its_erase_may_be_away_for_a_while() -> No
         (Reason.NO_ANSWER, catalogue.HOST_UNREACHABLE),
         (Reason.STREAM_BROKEN, catalogue.HOST_UNREACHABLE),
         (Reason.CONTRADICTION, catalogue.MISMATCH),
-        (Reason.TOTALS_REFUSED, catalogue.MISMATCH),
         (Reason.BAD_ITEM, catalogue.MISMATCH),
     ],
 )
@@ -366,6 +367,95 @@ def test_a_conversation_that_stops_says_why_and_where(reason: Reason, entry: Ent
     assert trouble.entry is entry
     assert trouble.cause == f"{reason.value}, at item 7"
     assert next_step(job) is Step.SETTLE
+
+
+def refuses_totals(request: IsoMessage) -> str | None:
+    return "05" if request.mti == "0500" else None
+
+
+def balances_totals(request: IsoMessage) -> str | None:
+    return "00" if request.mti == "0500" else None
+
+
+def demands_uploads(request: IsoMessage) -> str | None:
+    return "95" if request.mti == "0500" and request.text(3) == PROCESSING_SETTLEMENT else None
+
+
+def takes_everything(request: IsoMessage) -> str | None:
+    return "00"
+
+
+Forge = Callable[[IsoMessage], str | None]
+
+
+@dataclass
+class ForgedWire(Wire):
+    """Somebody on the way answers a message that he likes, once, and swallows it."""
+
+    forge: Forge = takes_everything
+    forged: set[bytes] = field(default_factory=set)
+
+    def send(self, data: bytes) -> None:
+        message = data[2:]
+        code = None if message in self.forged else self.forge(decode(message))
+        if code is None:
+            super().send(data)
+            return
+        self.forged.add(message)
+        request = decode(message)
+        fields = {n: request.fields[n] for n in (3, 4, 11, 41, 42, 49, 60) if n in request.fields}
+        if 48 in request.fields and request.mti == "0500":
+            totals = BatchTotals.decode(request.text(48)).groups
+            fields[48] = BatchTotals(totals, (Reply.BALANCED, Reply.BALANCED)).encode()
+        self._answers.append(frame_message(request.answer({**fields, 39: code}).encode()))
+
+
+@dataclass
+class ForgedHost(CaseStations):
+    forge: Forge = takes_everything
+    forged: set[bytes] = field(default_factory=set)
+
+    def connect(self) -> Wire:
+        return ForgedWire(self.case, self.sent, forge=self.forge, forged=self.forged)
+
+
+@pytest.mark.parametrize("dialect", ["cup", "edc"])
+@pytest.mark.parametrize("forge", [refuses_totals, balances_totals, takes_everything])
+def test_what_somebody_on_the_way_answered_for_the_host_is_mended_by_what_the_desk_names(
+    dialect: str, forge: Forge
+) -> None:
+    case = open_case(contexts=tuple(replace(context, dialect=dialect) for context in CONTEXTS))
+    job, stations = begin_job(case), ForgedHost(case, forge=forge)
+    walk(job, stations)
+    assert stations.forged, "or this shows nothing"
+    assert job.certificate is not None
+    assert job.closure is not None
+    assert judge(job.certificate + job.closure, ANCHORS).state is State.COMPLETE
+
+
+def test_a_forged_demand_of_the_whole_batch_leaves_no_job_that_stands_still() -> None:
+    """The batch is over when the totals come at last; what the host says to them then, the desk judges."""
+    case = open_case(contexts=tuple(replace(context, dialect="edc") for context in CONTEXTS))
+    job, stations = begin_job(case), ForgedHost(case, forge=demands_uploads)
+    walk(job, stations)
+    assert stations.forged, "or this shows nothing"
+    assert next_step(job) is Step.DONE
+
+
+def test_totals_that_the_host_itself_refuses_are_for_a_person() -> None:
+    class Refuses(Behaviour):
+        def refusal(self, request: IsoMessage) -> str | None:
+            return refuses_totals(request)
+
+    case = open_case(behaviour=Refuses())
+    job, stations = begin_job(case), CaseStations(case)
+    told: list[str] = []
+    for _ in range(2):
+        with pytest.raises(Trouble) as caught:
+            carry_out(job, stations, lambda step, words: told.append(words))
+        assert caught.value.entry is catalogue.MISMATCH
+    assert any(words.startswith("the totals were refused, at item") for words in told)
+    assert not job.receipts
 
 
 @dataclass

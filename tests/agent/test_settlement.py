@@ -367,7 +367,7 @@ def test_an_answer_of_another_type_or_no_message_at_all_is_ignored_and_counted()
     settlement, request = started()
     other = replace(decode(answer(request)), mti="0230").encode()
     without_code = decode(request).answer({11: decode(request).text(11), 41: "TERM0001", 42: CONTEXTS[0].mid})
-    assert fed(settlement, other, b"garbage", request, without_code.encode()) == []
+    assert fed(settlement, other, b"garbage" * 4, request, without_code.encode()) == []
     assert settlement.ignored == 4
 
 
@@ -439,6 +439,33 @@ def test_refused_totals_stop_the_conversation_now_and_when_it_is_resumed() -> No
     assert events[-1] == Stopped(Reason.TOTALS_REFUSED, totals)
     again, sent = converse(settle(SHOP, 0, journal), host)
     assert (again, sent) == ([Stopped(Reason.TOTALS_REFUSED, totals)], [])
+
+
+def test_what_the_desk_wants_is_sent_whichever_way_the_answers_led() -> None:
+    """The answer that led there may have been forged; the host refuses what it has no use for."""
+    host, _ = open_acquirer(SHOP)
+    journal: dict[int, Outcome] = {}
+    converse(settle(SHOP, 0), host, journal=journal)
+    (other_end,) = sequences(SHOP, 0, ItemKind.END_UNBALANCED)
+    uploads = sequences(SHOP, 0, ItemKind.UPLOAD)
+    assert not {other_end, *uploads} & set(journal), "or this shows nothing"
+    wanted = (other_end, uploads[2])
+    events, sent = converse(settle(SHOP, 0, journal, wanted=wanted), host, journal=journal)
+    assert [SHOP.prepared.items[n - 1].message for n in (uploads[2], other_end)] == sent
+    assert events[-1] == Finished()
+    assert set(wanted) <= set(journal)
+    assert converse(settle(SHOP, 0, journal, wanted=wanted), host) == ([Finished()], [])
+
+
+def test_after_refused_totals_nothing_is_sent_but_what_the_desk_wants() -> None:
+    (totals,), (end,) = (sequences(SHOP, 0, kind) for kind in (ItemKind.TOTALS, ItemKind.SIGN_OFF))
+    host, _ = open_acquirer(SHOP, ScriptedBehaviour(refuse={stan(SHOP, totals): "05"}))
+    journal: dict[int, Outcome] = {}
+    converse(settle(SHOP, 0), host, journal=journal)
+    assert max(journal) == totals
+    events, sent = converse(settle(SHOP, 0, journal, wanted=(end,)), host)
+    assert sent == [SHOP.prepared.items[end - 1].message]
+    assert events[-1] == Stopped(Reason.TOTALS_REFUSED, totals)
 
 
 def test_totals_answered_without_reply_codes_are_not_taken_for_balanced() -> None:
