@@ -226,7 +226,7 @@ def cancel(parts: RealParts, seal: Path, out: Path, signer: str = "order") -> Pa
     keys = parts.site / "acquirer" / signer
     done = parts.run(
         ["posdecom_agent", "order", "cancel", "--seal", seal, "--issuer", "Demo Acquirer", "--reason",
-         "the appeal was won", "--delivered", "1-2", "--next-batch", "0:500", "--key", f"{keys}.key",
+         "the appeal was won", "--delivered", "1-2", "--closed", "0", "--next-batch", "0:500", "--key", f"{keys}.key",
          "--certificate", f"{keys}.pem", "--out", out]
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

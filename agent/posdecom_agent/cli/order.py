@@ -141,7 +141,7 @@ def new(
     multiple=True,
     metavar="CONTEXT:BATCH",
     callback=_numbers(":"),
-    help="The batch number that a context goes on with.",
+    help="The batch number that a closed context goes on with; one for each.",
 )
 @signer_options
 @output_options
