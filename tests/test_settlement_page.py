@@ -158,7 +158,7 @@ def test_the_day_of_the_examples_has_one_of_everything() -> None:
 
 def test_every_reason_to_stop_is_in_the_table_of_faults() -> None:
     for reason in Reason:
-        assert f"| {reason.value} |" in PAGE
+        assert f"\n| {reason.value}" in PAGE
 
 
 def test_the_cut_off_of_the_examples_is_the_one_on_the_page() -> None:
