@@ -8,13 +8,16 @@ it.
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import re
+import socket
 import ssl
-import urllib.error
-import urllib.request
+import time
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from posdecom_protocol.custody import MEDIA_TYPE, decode_receipts, encode_custody
 from posdecom_protocol.documents import open_document
@@ -25,15 +28,22 @@ from posdecom_protocol.limits import ITEMS_MAX, MESSAGE_BYTES_MAX
 from .job import Job
 from .procedure import ClosedBy, Declined, DeskReply, Missing, Pending, Receipts, Unreachable
 
-CALL_TIMEOUT_S: Final = 60.0
-"""The desk recomputes thousands of MACs before it answers."""
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+SEND_TIMEOUT_S: Final = 60.0
+"""To connect, and again to hand over a call."""
+
+ANSWER_TIMEOUT_S: Final = 60.0
+"""From the call's last byte to the answer's. The desk recomputes thousands of MACs before it answers."""
 
 DOCUMENT_MEDIA_TYPE: Final = "application/cose"
 ANSWER_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 MISSING_MAX: Final = 10_000
+JSON_BYTES_MAX: Final = 128 * 1024
+"""`MISSING_MAX` sequences, and room to spare."""
 
 _URL: Final = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
-"""urllib would also open files and FTP."""
 
 
 Exchange: TypeAlias = Callable[[str, str, bytes | None, str], tuple[int, bytes]]
@@ -41,15 +51,47 @@ Exchange: TypeAlias = Callable[[str, str, bytes | None, str], tuple[int, bytes]]
 
 
 def over_http(method: str, url: str, body: bytes | None, media_type: str) -> tuple[int, bytes]:
-    request = urllib.request.Request(url, data=body, method=method)
-    if body is not None:
-        request.add_header("Content-Type", media_type)
-    try:
-        with urllib.request.urlopen(request, timeout=CALL_TIMEOUT_S) as answer:
-            return answer.status, answer.read(ANSWER_BYTES_MAX)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read(ANSWER_BYTES_MAX)
+    """By the shortest way: no proxy, and no redirection is followed: the desk is where the operator said it is."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=SEND_TIMEOUT_S)
+    connection.response_class = _TimedResponse
+    with closing(connection):
+        headers = {} if body is None else {"Content-Type": media_type}
+        connection.request(method, parts.path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(ANSWER_BYTES_MAX)
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer with one deadline for all of it; the library's own is for each piece, and pieces can be many."""
+
+    def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None) -> None:
+        super().__init__(sock, debuglevel, method)
+        self.fp = io.BufferedReader(_Timed(sock, self.fp.detach()))
+
+
+class _Timed(io.RawIOBase):
+    """What ``sock`` gives, until `ANSWER_TIMEOUT_S` from now; then `TimeoutError`."""
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._deadline = time.monotonic() + ANSWER_TIMEOUT_S
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class Desk:
@@ -95,17 +137,16 @@ class Desk:
 
 
 def _cause(error: Exception) -> str:
-    """Why there was no answer: what urllib wraps says more than the wrapping."""
-    reason = getattr(error, "reason", error)
-    match reason:
+    """Why there was no answer."""
+    match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted: {reason.verify_message}"
+            return f"its certificate is not trusted: {error.verify_message}"
         case OSError(strerror=str(words)):
             return words
-        case str():
-            return reason
+        case TimeoutError():
+            return "no answer in time"
         case _:
-            return type(reason).__name__
+            return type(error).__name__
 
 
 def _understood(status: int, body: bytes) -> DeskReply:
@@ -129,16 +170,23 @@ def _understood(status: int, body: bytes) -> DeskReply:
 
 
 def _text(body: bytes, name: str) -> str:
-    value = json.loads(body)
+    value = _json(body)
     text = value.get(name) if isinstance(value, dict) else None
     return text[:200] if isinstance(text, str) else "no reason given"
 
 
 def _sequences(body: bytes) -> tuple[int, ...]:
-    value = json.loads(body)
+    value = _json(body)
     missing = value.get("missing") if isinstance(value, dict) else None
     if not isinstance(missing, list) or not 0 < len(missing) <= MISSING_MAX:
         raise ValueError("no list of missing items")
     if not all(type(sequence) is int and 1 <= sequence <= ITEMS_MAX for sequence in missing):
         raise ValueError("an item sequence is out of range")
     return tuple(missing)
+
+
+def _json(body: bytes) -> object:
+    if len(body) > JSON_BYTES_MAX:
+        raise ValueError("more JSON than any answer needs")
+    value: object = json.loads(body)
+    return value

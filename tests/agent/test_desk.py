@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from posdecom_agent.desk import ANSWER_BYTES_MAX, MISSING_MAX, Desk
+from posdecom_agent import desk as desk_module
+from posdecom_agent.desk import ANSWER_BYTES_MAX, JSON_BYTES_MAX, MISSING_MAX, Desk
 from posdecom_agent.job import Job
 from posdecom_agent.procedure import (
     ClosedBy,
@@ -92,10 +93,12 @@ BROKEN_JSON = Unreachable("the desk's answer cannot be read (JSONDecodeError)")
         (409, words(missing=[True]), UNREAD),
         (409, words(missing=["1"]), UNREAD),
         (409, words(missing=[1] * (MISSING_MAX + 1)), UNREAD),
+        (409, words(missing=[ITEMS_MAX] * MISSING_MAX), Missing((ITEMS_MAX,) * MISSING_MAX)),
         (409, words(missing=7), UNREAD),
         (409, words(), UNREAD),
         (409, b"7", UNREAD),
         (422, words(reason="x" * 500), Declined("x" * 200)),
+        (422, words(reason="x" * JSON_BYTES_MAX), UNREAD),
         (422, words(reason="stale order"), Declined("stale order")),
         (413, words(reason="too large"), Declined("too large")),
         (422, b"<html>", BROKEN_JSON),
@@ -255,6 +258,50 @@ def test_an_answer_without_end_is_cut_off(job: Job) -> None:
     assert ANSWER_BYTES_MAX < 64 * 1024 * 1024
 
 
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_answer_that_comes_byte_by_byte_has_one_deadline_for_all_of_it(
+    job: Job, head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "ANSWER_TIMEOUT_S", 0.2)
+    is_over = threading.Event()
+
+    def drip(call: BaseHTTPRequestHandler) -> None:
+        call.wfile.write(head)
+        try:
+            while not is_over.wait(0.01):
+                call.wfile.write(b"x")
+        except OSError:
+            pass
+
+    with serving(drip) as port:
+        reply = Desk(f"http://127.0.0.1:{port}").ask_receipt(job)
+        is_over.set()
+    assert reply == Unreachable(f"http://127.0.0.1:{port}: no answer in time")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nobody_is_sent_on_to_another_desk(job: Job, status: int) -> None:
+    asked: list[str] = []
+
+    def elsewhere(call: BaseHTTPRequestHandler) -> None:
+        asked.append(call.path)
+        replying(200, job.closure or b"")(call)
+
+    with serving(elsewhere) as other:
+
+        def send_on(call: BaseHTTPRequestHandler) -> None:
+            call.rfile.read(int(call.headers.get("Content-Length", 0)))
+            call.send_response(status)
+            call.send_header("Location", f"http://127.0.0.1:{other}/v1/certificates")
+            call.send_header("Content-Length", "0")
+            call.end_headers()
+
+        with serving(send_on) as port:
+            reply = Desk(f"http://127.0.0.1:{port}").ask_closure(job)
+    assert reply == Unreachable(f"the desk answered with status {status}")
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -320,7 +367,7 @@ def test_a_desk_whose_certificate_nobody_vouches_for_is_told_as_that(job: Job, t
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (TimeoutError(), "desk:: TimeoutError"),
+        (TimeoutError("timed out"), "desk:: no answer in time"),
         (ConnectionResetError(104, "Connection reset by peer"), "desk:: Connection reset by peer"),
         (OSError("something"), "desk:: OSError"),
     ],
