@@ -139,9 +139,7 @@ class RealStations(AcquirerStations):
         while True:
             try:
                 port = open_port(self.line.url)
-            except (
-                PortError
-            ):  # also busy or forbidden: device managers probe what comes back, before its rights are set
+            except PortError:  # forbidden or busy too: what comes back gets its rights late, and is probed
                 if not self._was_open or self.clock.now() >= give_up_at:
                     raise
                 self.pause(REOPEN_PAUSE_S)
