@@ -233,6 +233,11 @@ def upload_count(count: int) -> str:
     return _n(count, 4)
 
 
+def decode_upload_count(text: str) -> int:
+    """Inverse of `upload_count`."""
+    return _cut(text, 48, (4,))[0]
+
+
 def _n(value: int, digits: int) -> str:
     if not 0 <= value < 10**digits:
         raise LocalError(f"a number does not fit {digits} digits")

@@ -38,6 +38,8 @@ KSN_BYTES: Final = 12
 _TPDU_ID: Final = 0x60
 _BITMAP_AT: Final = ENVELOPE_BYTES + 2
 _BITMAP_BYTES: Final = 8
+ISO_BYTES_MIN: Final = _BITMAP_AT + _BITMAP_BYTES
+"""A message without any field. None is empty: a stream of empty ones would be work for nothing."""
 
 
 class Field(Enum):
@@ -146,8 +148,8 @@ class IsoMessage:
 
 def decode(data: bytes) -> IsoMessage:
     """Inverse of `IsoMessage.encode`. `MessageError` names the part that is wrong, never its content."""
-    if not _BITMAP_AT + _BITMAP_BYTES <= len(data) <= ISO_BYTES_MAX:
-        raise MessageError(f"ISO 8583 message of {len(data)} bytes; 21 to {ISO_BYTES_MAX}")
+    if not ISO_BYTES_MIN <= len(data) <= ISO_BYTES_MAX:
+        raise MessageError(f"ISO 8583 message of {len(data)} bytes; {ISO_BYTES_MIN} to {ISO_BYTES_MAX}")
     tpdu, header = data[:TPDU_BYTES], data[TPDU_BYTES:ENVELOPE_BYTES].hex()
     problem = _envelope_problem(tpdu, header, data[ENVELOPE_BYTES:_BITMAP_AT].hex()) or _bitmap_problem(data)
     if problem:
@@ -191,8 +193,8 @@ class LengthPrefix:
     """Cuts a TCP stream into messages. Holds at most one message and what came with it in one ``receive``.
 
     >>> stream = LengthPrefix()
-    >>> stream.receive(b"\\x00\\x02a"), stream.receive(b"b\\x00")
-    ([], [b'ab'])
+    >>> stream.receive(b"\\x00\\x15" + bytes(20)), stream.receive(b"\\x01\\x00") == [bytes(20) + b"\\x01"]
+    ([], True)
     """
 
     __slots__ = ("_buffer",)
@@ -201,13 +203,13 @@ class LengthPrefix:
         self._buffer = bytearray()
 
     def receive(self, data: bytes) -> list[bytes]:
-        """The messages that are whole now; `MessageError` on a length over `ISO_BYTES_MAX`: stream lost."""
+        """The messages that are whole now; `MessageError` on a length that none has: stream lost."""
         self._buffer += data
         messages: list[bytes] = []
         while len(self._buffer) >= 2:
             length = int.from_bytes(self._buffer[:2], "big")
-            if length > ISO_BYTES_MAX:
-                raise MessageError(f"length prefix of {length} bytes; at most {ISO_BYTES_MAX}")
+            if not ISO_BYTES_MIN <= length <= ISO_BYTES_MAX:
+                raise MessageError(f"length prefix of {length} bytes; {ISO_BYTES_MIN} to {ISO_BYTES_MAX}")
             if len(self._buffer) < 2 + length:
                 break
             messages.append(bytes(self._buffer[2 : 2 + length]))

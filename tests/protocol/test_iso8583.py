@@ -11,6 +11,7 @@ from posdecom_protocol.iso8583 import (
     ENVELOPE_BYTES,
     FIELDS,
     ISO_BYTES_MAX,
+    ISO_BYTES_MIN,
     Field,
     IsoMessage,
     LengthPrefix,
@@ -215,13 +216,19 @@ def test_a_changed_byte_is_refused_or_has_one_meaning(data: st.DataObject) -> No
 
 
 def test_messages_come_out_of_a_stream_however_it_is_cut() -> None:
-    sent = [b"a", b"", b"b" * 300]
+    sent = [b"a" * ISO_BYTES_MIN, b"b" * 300, b"c" * ISO_BYTES_MAX]
     stream = b"".join(map(frame_message, sent))
-    assert stream[:3] == b"\x00\x01a"
+    assert stream[:3] == b"\x00\x15a"
     for size in (1, 2, 3, 7, len(stream)):
         prefix = LengthPrefix()
         got = [m for at in range(0, len(stream), size) for m in prefix.receive(stream[at : at + size])]
         assert got == sent
+
+
+@pytest.mark.parametrize("length", [0, 1, ISO_BYTES_MIN - 1])
+def test_a_length_prefix_under_the_shortest_message_ends_the_stream(length: int) -> None:
+    with pytest.raises(MessageError, match=f"length prefix of {length} bytes; 21 to"):
+        LengthPrefix().receive(length.to_bytes(2, "big") + bytes(length))
 
 
 def test_a_length_prefix_over_the_cap_is_refused_before_its_body_is_kept() -> None:

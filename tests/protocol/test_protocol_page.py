@@ -87,7 +87,7 @@ from posdecom_simulator.acquirer.hsm import Hsm
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.terminal.front import REQUESTS_MAX
 from posdecom_simulator.terminal.prepare import Rules
-from shop import CONTEXTS, START_S, Shop, converse, open_acquirer, open_shop, settle
+from shop import CONTEXTS, START_S, Shop, booked, converse, open_acquirer, open_shop, settle
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = (DOCS / "protocol.md").read_text(encoding="utf-8")
@@ -409,7 +409,7 @@ class Terse(Host):
     """A host whose answers have what they must have, and nothing else."""
 
     def __init__(self, ledger: Ledger, without: int | None = None) -> None:
-        super().__init__(ledger, HSM)
+        super().__init__(ledger, HSM, booked())
         self._without = without
 
     def answer(self, data: bytes, now: float) -> bytes | None:

@@ -23,7 +23,7 @@ from posdecom_simulator.acquirer.host import Behaviour, Host, ScriptedBehaviour
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.terminal.device import Context
 from release_case import HSM, Case, CaseStations, begin_job, missing, open_case
-from shop import BDK, CONTEXTS, START_S, converse, settle
+from shop import BDK, CONTEXTS, START_S, booked, converse, settle
 
 EDC_CONTEXT = Context(0, "acquirer-e", "223456789012345", "TERME001", 360, 9, "edc")
 ALONE = (EDC_CONTEXT,)
@@ -141,7 +141,7 @@ def test_what_the_books_lack_is_booked_from_its_upload() -> None:
     whole = case.ledger.postings(EDC_CONTEXT.tid, EDC_CONTEXT.batch)
     case.ledger = Ledger(MemoryStore())
     case.ledger.seed_posted(one for one in whole if one.stan != lost.stan)
-    case.host = Host(case.ledger, HSM)
+    case.host = Host(case.ledger, HSM, booked(ALONE))
     converse(settle(case.shop, 0, dialect=EDC), case.host)
     assert_books(case)
 
@@ -170,6 +170,16 @@ def test_the_answer_to_the_totals_lost_comes_back_as_94_and_means_closed() -> No
     assert len(sent) == len(set(sent)) + 1
     sequence = next(n for n, item in enumerate(host.shop.prepared.items, 1) if item.kind is ItemKind.TOTALS)
     assert journal[sequence] == Delivered(balanced=True)
+
+
+def test_a_close_before_the_uploads_is_refused_and_may_come_again() -> None:
+    case = edc_case(Differs())
+    (totals,), (close,) = messages(case, ItemKind.TOTALS), messages(case, ItemKind.CLOSE)
+    codes = [decode(case.host.answer(one.encode(), 0.0) or b"").text(39) for one in (totals, close)]
+    assert codes == ["95", "12"]
+    assert case.ledger.batch_end(EDC_CONTEXT.tid, EDC_CONTEXT.batch) is None
+    converse(settle(case.shop, 0, dialect=EDC), case.host)
+    assert case.ledger.batch_end(EDC_CONTEXT.tid, EDC_CONTEXT.batch) is not None
 
 
 def test_a_processing_code_that_is_no_settlement_is_refused() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +19,12 @@ from posdecom_protocol.money import CardGroup, GroupTotals, Tally, TransactionCl
 from posdecom_protocol.protection import AccountData, MessageKeys, cmac8, encrypt_account_data
 from posdecom_protocol.secret import Secret
 from posdecom_simulator.acquirer.books import Alarm, AlarmKind, Denial, Finding, Posting, Source, decode_row
-from posdecom_simulator.acquirer.host import Behaviour, Host, ScriptedBehaviour
+from posdecom_simulator.acquirer.host import ALARMS_PER_KIND_MAX, Behaviour, Host, ScriptedBehaviour
 from posdecom_simulator.acquirer.hsm import Hsm
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore, Place, SqliteStore
 from posdecom_simulator.history import read_history, write_history
 from posdecom_simulator.population import Transaction
+from posdecom_simulator.site import BookedTerminal
 from shop import BDK, CONTEXTS, INITIAL_KEY_ID, converse, open_acquirer, open_shop, settle, terminal_keys
 
 NOW = 1_900_000_000.0
@@ -83,6 +84,20 @@ def test_books_before_and_after_the_visit_are_what_a_recount_of_the_day_gives(se
 # --- messages by hand
 
 NONE = Tally()
+
+
+def tellers_terminal(tid: str, key_set: InitialKeyId) -> BookedTerminal:
+    return BookedTerminal(tid, key_set, bytes(8), (replace(CONTEXTS[0], tid=tid),))
+
+
+OTHER_KEY_SET = InitialKeyId(bytes.fromhex("1234567899999999"))
+MANY_KEY_SETS = [InitialKeyId(bytes.fromhex("12345678") + n.to_bytes(4, "big")) for n in range(70)]
+BOOKED = (
+    tellers_terminal("TERM0009", INITIAL_KEY_ID),
+    tellers_terminal("TERM0010", INITIAL_KEY_ID),
+    tellers_terminal("TERM0011", OTHER_KEY_SET),
+    *(tellers_terminal(f"T{n:07d}", key_set) for n, key_set in enumerate(MANY_KEY_SETS)),
+)
 
 
 @dataclass
@@ -178,7 +193,7 @@ class Counterpart:
 def counterpart(behaviour: Behaviour | None = None) -> Counterpart:
     hsm = Hsm(Secret(BDK), Secret(DIGEST_KEY))
     ledger = Ledger(MemoryStore())
-    return Counterpart(Teller(), Host(ledger, hsm, behaviour), ledger, hsm)
+    return Counterpart(Teller(), Host(ledger, hsm, BOOKED, behaviour), ledger, hsm)
 
 
 def test_an_advice_is_booked_once_with_a_digest_of_its_card_and_answered_to_its_sender() -> None:
@@ -254,8 +269,8 @@ def test_every_byte_from_the_mti_to_the_mac_is_under_the_mac() -> None:
         bad = bytearray(good)
         bad[at] ^= 0x01
         answer = c.host.answer(bytes(bad), NOW)
-        assert answer is None or decode(answer).text(39) == "A0"
-    assert set(c.alarms()) == {AlarmKind.MALFORMED, AlarmKind.BAD_MAC}
+        assert answer is None or decode(answer).text(39) in ("A0", "58")
+    assert set(c.alarms()) == {AlarmKind.MALFORMED, AlarmKind.BAD_MAC, AlarmKind.KSN_FOREIGN}
     assert c.amounts() == []
     assert c.code(good) == "00", "a forgery does not take the place of the real message"
 
@@ -267,7 +282,7 @@ def test_a_ksn_that_no_terminal_reaches_has_no_good_mac() -> None:
         bytes.fromhex("6000030000"),
         "603100310001",
         "0820",
-        {11: "000001", 41: "TERM0009", 42: "1" * 15, 53: b"\xff" * 12, 60: "00000003002"},
+        {11: "000001", 41: "TERM0009", 42: "1" * 15, 53: INITIAL_KEY_ID + b"\xff" * 4, 60: "00000003002"},
     )
     assert c.code(seal(impossible, lambda data: cmac8(keys.mac, data))) == "A0"
 
@@ -277,6 +292,60 @@ def test_bytes_that_are_no_message_get_no_answer_but_an_alarm() -> None:
     no_mac = IsoMessage(bytes.fromhex("6000030000"), "603100310001", "0820", {11: "000001"}).encode()
     assert [c.host.answer(data, NOW) for data in (b"", b"garbage", no_mac)] == [None, None, None]
     assert c.alarms() == [AlarmKind.MALFORMED] * 3
+
+
+def test_bytes_that_are_no_message_leave_no_more_alarms_than_somebody_will_read() -> None:
+    c = counterpart()
+    for _ in range(ALARMS_PER_KIND_MAX + 1):
+        c.host.answer(b"garbage", NOW)
+    assert c.alarms() == [AlarmKind.MALFORMED] * ALARMS_PER_KIND_MAX
+    c.ledger.commit([Denial(INITIAL_KEY_ID, int(NOW))])
+    assert c.code(c.teller.advice()) == "58"
+    assert c.alarms()[-1] is AlarmKind.KSN_DENIED, "of another kind there is room"
+
+
+@pytest.mark.parametrize("mti", ["0000", "0230", "0999", "9995"])
+def test_an_mti_of_no_request_gets_no_answer(mti: str) -> None:
+    c = counterpart()
+    assert c.host.answer(c.teller.message(mti, "000", {}), NOW) is None
+    assert c.alarms() == [AlarmKind.MALFORMED]
+
+
+def test_numbers_that_are_none_are_a_matter_of_format() -> None:
+    c = counterpart()
+    for currency in ("abc", " 12", "1_0"):
+        assert c.code(c.teller.advice(f49=currency)) == "30"
+    for count in ("1", "00001"):
+        assert c.code(c.teller.message("0320", "202", {48: count})) == "30"
+    assert c.amounts() == []
+
+
+def test_a_key_set_speaks_for_its_own_terminal_only() -> None:
+    """One base derivation key serves all terminals: a good MAC alone does not say whose it is."""
+    c = counterpart()
+    assert c.code(c.teller.advice(1000)) == "00"
+    keys = TerminalDukpt.load(initial_key(Secret(BDK), OTHER_KEY_SET), OTHER_KEY_SET)
+    stranger = Teller(keys, stan=700)
+    assert c.code(stranger.reversal(501)) == "58"
+    assert c.code(stranger.end(balanced=False)) == "58"
+    assert c.amounts() == [1000]
+    assert c.alarms() == [AlarmKind.KSN_FOREIGN] * 2
+    stranger.tid = "TERM0011"
+    assert c.code(stranger.advice()) == "00"
+    stranger.tid = "TERM9999"
+    assert c.code(stranger.advice()) == "58", "a terminal that is in no books"
+
+
+def test_no_more_is_given_back_than_was_sold() -> None:
+    c = counterpart()
+    assert c.code(c.teller.advice(1000)) == "00"
+    sale = f"000003{c.teller.stan:06d}0115"
+    assert c.code(c.teller.advice(1001, kind="25", f61=sale)) == "64"
+    assert c.code(c.teller.advice(600, kind="25", f61=sale)) == "00"
+    assert c.code(c.teller.advice(401, kind="25", f61=sale)) == "64"
+    assert c.code(c.teller.advice(400, kind="25", f61=sale)) == "00"
+    assert c.code(c.teller.advice(1, kind="25", f61=sale)) == "64"
+    assert c.amounts() == [1000, 600, 400]
 
 
 def test_a_revoked_key_set_gets_nothing_taken_any_more() -> None:
@@ -423,6 +492,36 @@ def test_what_the_terminal_did_not_name_is_left_for_a_person() -> None:
     assert [one.stan for one in c.ledger.unconfirmed("TERM0009", 3)] == [501]
 
 
+def test_a_batch_does_not_end_before_what_its_end_announces_is_there() -> None:
+    c = counterpart()
+    end = c.teller.end(balanced=False, count=2)
+    assert c.code(end) == "12"
+    assert c.code(c.teller.upload(401)) == "00"
+    assert c.code(c.teller.upload(401)) == "00", "the same transaction once more"
+    assert c.code(end) == "12"
+    assert c.code(c.teller.upload(402)) == "00"
+    assert c.code(end) == "00", "what came too early may come again"
+    assert c.amounts() == [1000, 1000]
+
+
+def test_an_upload_that_was_refused_does_not_keep_its_batch_open() -> None:
+    c = counterpart(ScriptedBehaviour(refuse={502: "05"}))
+    assert [c.code(c.teller.upload(401)), c.code(c.teller.upload(402))] == ["00", "05"]
+    assert c.code(c.teller.upload(403, kind="00")) == "12"
+    assert c.code(c.teller.end(balanced=False, count=3)) == "00"
+    assert c.findings() == [Finding.POSTED, Finding.REFUSED, Finding.REFUSED]
+    assert c.amounts() == [1000]
+
+
+def test_an_end_that_needs_balanced_totals_may_come_again_once_they_are() -> None:
+    c = counterpart()
+    assert c.code(c.teller.advice(1000)) == "00"
+    end = c.teller.end(balanced=True)
+    assert c.code(end) == "12"
+    assert c.replies(c.teller.totals(Tally(1, 1000))) == (1, 1)
+    assert c.code(end) == "00"
+
+
 def test_a_batch_ends_balanced_only_if_it_is_and_then_takes_nothing_but_the_sign_off() -> None:
     c = counterpart()
     advice = c.teller.advice(1000)
@@ -442,8 +541,7 @@ def test_a_batch_ends_balanced_only_if_it_is_and_then_takes_nothing_but_the_sign
 
 def test_more_terminals_than_the_hsm_holds_ready_are_served_all_the_same() -> None:
     c = counterpart()
-    ids = [InitialKeyId(bytes.fromhex("12345678") + n.to_bytes(4, "big")) for n in range(70)]
-    key_sets = [TerminalDukpt.load(initial_key(Secret(BDK), one), one) for one in ids]
+    key_sets = [TerminalDukpt.load(initial_key(Secret(BDK), one), one) for one in MANY_KEY_SETS]
     tellers = [Teller(keys, tid=f"T{n:07d}") for n, keys in enumerate(key_sets)]
     for _ in range(2):
         assert [c.code(teller.advice()) for teller in tellers] == ["00"] * 70

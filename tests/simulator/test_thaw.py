@@ -125,7 +125,7 @@ class Shop:
         self.terminal = Terminal.boot(self.store, seeded(1))
         self.hsm = Hsm(acquirer.bdk, Secret(b"card digest key"))
         self.ledger = Ledger(Books())
-        self.host = Host(self.ledger, self.hsm)
+        self.host = Host(self.ledger, self.hsm, acquirer.settings.terminals)
         self._seed_history()
 
     def ask(self, request: Request) -> Any:

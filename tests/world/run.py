@@ -161,7 +161,7 @@ class World:
         """Start host and desk on what they keep: the ledger's rows and the shelf."""
         acquirer = self.scene.site.acquirer
         safe, self.ledger = hsm(self.scene.site), Ledger(self._ledger_rows)
-        self.host = Host(self.ledger, safe, self._moody)
+        self.host = Host(self.ledger, safe, acquirer.settings.terminals, self._moody)
         signers = Signers(
             acquirer.settings.issuer, acquirer.release.signing_key(), acquirer.approver.signing_key()
         )

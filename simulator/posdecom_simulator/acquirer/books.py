@@ -35,6 +35,8 @@ class Finding(IntEnum):
     """The books did not have it: posted now."""
     DISPUTED = 3
     """The books have it otherwise, or it was refused or reversed before: for a person."""
+    REFUSED = 4
+    """The detail itself was refused; ``stan`` is then that of its message, and the amount 0."""
 
 
 class AlarmKind(IntEnum):
@@ -45,6 +47,8 @@ class AlarmKind(IntEnum):
     STAN_REUSED = 4
     KSN_DENIED = 5
     """A message under a key set that has been revoked."""
+    KSN_FOREIGN = 6
+    """A message under a key set that is not that of the terminal whose TID it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class Posting:
     """Keyed digest of the card number (`hsm.Card`)."""
     source: Source
     at: int
+    original: int = 0
+    """STAN of the transaction that an advice is about, 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,7 @@ _RECORDS: Final[dict[str, Record[Any]]] = {
         card=DIGEST,
         source=Choice(Source),
         at=TIME,
+        original=_STAN,
     ),
     "withdrawal": _record(Withdrawal, tid=_TID, batch=BATCH, stan=_STAN, at=TIME),
     "upload": _record(Upload, tid=_TID, batch=BATCH, stan=_STAN, amount=_AMOUNT, finding=Choice(Finding)),

@@ -2,9 +2,10 @@
 
 `Host.answer` is pure but for the ledger it is given. What an answer promises is durable before it goes out.
 
-Every message is checked in this order: form, MAC, whether its key set is revoked, whether it was here before. The
-same bytes again get 94 if they were taken, and the same refusal as before if they were not; other bytes under a used
-KSN or STAN are refused and raise an alarm. Only then it is handled, by the table at the end.
+Every message is checked in this order: form, whether its key set is that of its TID, MAC, whether the key set is
+revoked, whether it was here before. The same bytes again get 94 if they were taken, and the same refusal as before if
+they were not; other bytes under a used KSN or STAN are refused and raise an alarm. Only then it is handled, by the
+table at the end. An end of a batch that comes too early is refused for now, not for good.
 
 A transaction that is booked already is not booked twice, even when its message is new (the answer to an earlier one
 was lost, and the terminal prepared it again): equal gets 94, different is refused.
@@ -13,11 +14,12 @@ was lost, and the terminal prepared it again): equal gets 94, different is refus
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+from posdecom_protocol.aes_dukpt import INITIAL_KEY_ID_BYTES, InitialKeyId
 from posdecom_protocol.data_elements import (
     CODE_APPROVED,
     CODE_DUPLICATE,
@@ -38,11 +40,15 @@ from posdecom_protocol.data_elements import (
     OriginalMessage,
     Reply,
     UploadDetail,
+    decode_upload_count,
 )
 from posdecom_protocol.errors import KeyMaterialError, MessageError
 from posdecom_protocol.iso8583 import ENVELOPE_BYTES, IsoMessage, decode
-from posdecom_protocol.money import CardGroup, GroupTotals, TransactionClass
+from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, TransactionClass
 
+from ..site import BookedTerminal
+from .behaviour import Behaviour as Behaviour
+from .behaviour import ScriptedBehaviour as ScriptedBehaviour
 from .books import (
     Alarm,
     AlarmKind,
@@ -64,12 +70,15 @@ CODE_INVALID_CARD: Final = "14"
 CODE_NO_ORIGINAL: Final = "25"
 CODE_FORMAT: Final = "30"
 CODE_NOT_PERMITTED: Final = "58"
-"""The terminal's key set is revoked."""
+"""The key set is revoked, or is not that of the terminal whose TID the message has."""
 CODE_SECURITY: Final = "63"
 """A KSN or STAN was used for two messages."""
 CODE_AMOUNT_DIFFERS: Final = "64"
 CODE_BATCH_CLOSED: Final = "77"
 CODE_BAD_MAC: Final = "A0"
+
+ALARMS_PER_KIND_MAX: Final = 1000
+"""Anybody who reaches the port can cause some: more than this are not kept."""
 
 _ECHOED: Final = (3, 4, 11, 41, 42, 49, 60)
 
@@ -82,44 +91,6 @@ _ADVISED: Final = frozenset(
         TransactionClass.VOID,
     }
 )
-
-
-class Behaviour:
-    """An honest host on a good line. Tests and the world override what they need."""
-
-    def refusal(self, request: IsoMessage) -> str | None:
-        """A code to refuse ``request`` with, whatever the books say."""
-        return None
-
-    def agrees(self, group: CardGroup, equal: bool) -> bool:
-        """Whether the totals of ``group`` are called balanced; ``equal`` is the truth."""
-        return equal
-
-    def answers(self, request: IsoMessage) -> bool:
-        """Whether the answer arrives. The books have changed by then."""
-        return True
-
-
-@dataclass(slots=True)
-class ScriptedBehaviour(Behaviour):
-    """Faults by STAN."""
-
-    refuse: Mapping[int, str] = field(default_factory=dict)
-    not_balanced: frozenset[CardGroup] = frozenset()
-    lose_once: set[int] = field(default_factory=set)
-    """STANs whose next answer is lost; each is taken out when it happens."""
-
-    def refusal(self, request: IsoMessage) -> str | None:
-        return self.refuse.get(int(request.text(11)))
-
-    def agrees(self, group: CardGroup, equal: bool) -> bool:
-        return equal and group not in self.not_balanced
-
-    def answers(self, request: IsoMessage) -> bool:
-        stan = int(request.text(11))
-        lost = stan in self.lose_once
-        self.lose_once.discard(stan)
-        return not lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +120,16 @@ class _Verdict:
 
 
 class Host:
-    def __init__(self, ledger: Ledger, hsm: Hsm, behaviour: Behaviour | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        hsm: Hsm,
+        terminals: Iterable[BookedTerminal],
+        behaviour: Behaviour | None = None,
+    ) -> None:
         self._ledger = ledger
         self._hsm = hsm
+        self._key_sets = {(one.tid, booked.initial_key_id) for booked in terminals for one in booked.contexts}
         self._behaviour = behaviour or Behaviour()
 
     def answer(self, data: bytes, now: float) -> bytes | None:
@@ -160,28 +138,36 @@ class Host:
             message = decode(data)
             request = _request(message, data, int(now))
         except MessageError:
-            self._ledger.commit([Alarm(AlarmKind.MALFORMED, "", 0, int(now))])
+            self._commit([Alarm(AlarmKind.MALFORMED, "", 0, int(now))])
             return None
         verdict = self._judge(request, data)
         rows = [*verdict.rows, *([_exchange(request, verdict)] if verdict.final else [])]
-        self._ledger.commit(rows)
+        self._commit(rows)
         return _answer(message, verdict) if self._behaviour.answers(message) else None
 
+    def _commit(self, rows: Iterable[Row]) -> None:
+        full = {kind for kind in AlarmKind if self._ledger.alarm_count(kind) >= ALARMS_PER_KIND_MAX}
+        kept = [row for row in rows if not (isinstance(row, Alarm) and row.kind in full)]
+        if kept:
+            self._ledger.commit(kept)
+
     def _judge(self, request: _Request, data: bytes) -> _Verdict:
+        key_set = InitialKeyId(request.ksn[:INITIAL_KEY_ID_BYTES])
+        if (request.place.tid, key_set) not in self._key_sets:
+            return _alarm(request, AlarmKind.KSN_FOREIGN, CODE_NOT_PERMITTED)
         if not self._hsm.mac_is_good(request.ksn, data):
             return _alarm(request, AlarmKind.BAD_MAC, CODE_BAD_MAC)
-        if self._ledger.is_denied(request.ksn[:8]):
+        if self._ledger.is_denied(key_set):
             return _alarm(request, AlarmKind.KSN_DENIED, CODE_NOT_PERMITTED)
         earlier = self._ledger.exchange(request.place, request.ksn)
         if earlier is not None:
             return _repeat(request, earlier)
         refusal = self._behaviour.refusal(request.message)
-        if refusal is not None:
-            return _Verdict(refusal)
-        return self._handle(request)
+        verdict = self._handle(request) if refusal is None else _Verdict(refusal)
+        return _counted(request, verdict) if _kind(request) in _UPLOADS else verdict
 
     def _handle(self, request: _Request) -> _Verdict:
-        handler = _HANDLERS.get((request.message.mti, request.reference.network_code))
+        handler = _HANDLERS.get(_kind(request))
         if handler is None:
             return _Verdict(CODE_INVALID_TRANSACTION)
         ended = self._ledger.batch_end(request.place.tid, request.place.batch) is not None
@@ -211,16 +197,20 @@ class Host:
         kind = _CLASS_OF.get(request.reference.message_type)
         if kind is None or kind not in _ADVISED:
             return _Verdict(CODE_INVALID_TRANSACTION)
-        if 61 in request.message.fields and self._ledger.posting(self._original(request)) is None:
+        original = self._original(request) if 61 in request.message.fields else None
+        if original is not None and self._ledger.posting(original) is None:
             return _Verdict(CODE_NO_ORIGINAL)
         card = self._hsm.open_card(request.message.binary(57))
-        amount, currency = int(request.message.text(4)), int(request.message.text(49))
+        amount, currency = int(request.message.text(4)), _currency(request)
         posting = _posting(request, request.place.stan, kind, card, amount, currency, Source.ADVICE)
+        posting = replace(posting, original=original.stan if original is not None else 0)
         booked = self._ledger.posting(request.place)
         if booked is not None:
             return _Verdict(CODE_DUPLICATE if _same_money(booked, posting) else CODE_SECURITY)
         if self._ledger.was_turned_away(request.place):
             return _Verdict(CODE_INVALID_TRANSACTION)
+        if original is not None and SIDE[kind] is Side.CREDIT and amount > self._ledger.refundable(original):
+            return _Verdict(CODE_AMOUNT_DIFFERS)
         return _Verdict(CODE_APPROVED, (posting,))
 
     def _compare(self, request: _Request) -> _Verdict:
@@ -228,7 +218,7 @@ class Host:
         claimed = BatchTotals.decode(request.message.text(48)).groups
         tid, batch, _ = request.place
         currencies = {one.currency for one in self._ledger.postings(tid, batch)}
-        if currencies - {int(request.message.text(49))}:
+        if currencies - {_currency(request)}:
             replies = Reply.ERROR, Reply.ERROR
         else:
             ours = self._ledger.totals(tid, batch)
@@ -246,8 +236,7 @@ class Host:
         if kind is None:
             return _Verdict(CODE_INVALID_TRANSACTION)
         card = self._hsm.open_card(request.message.binary(57))
-        currency = int(request.message.text(49))
-        posting = _posting(request, detail.stan, kind, card, detail.amount, currency, Source.UPLOAD)
+        posting = _posting(request, detail.stan, kind, card, detail.amount, _currency(request), Source.UPLOAD)
         is_its_card = card.masked_number == detail.masked_number and card.group is detail.group
         return self._uploaded(posting, self._finding(posting) if is_its_card else Finding.DISPUTED)
 
@@ -263,13 +252,15 @@ class Host:
         return Finding.DISPUTED if self._ledger.was_turned_away(place) else Finding.POSTED
 
     def _end(self, request: _Request) -> _Verdict:
-        """0320 that ends an upload. Balanced only if the totals were."""
+        """0320 that ends an upload. Balanced only if the totals were, else once all that it announces is there."""
         tid, batch, _ = request.place
         balanced = request.reference.network_code == NETWORK_CODE_END_BALANCED
-        if balanced and self._ledger.replies(tid, batch) != (Reply.BALANCED, Reply.BALANCED):
-            return _Verdict(CODE_INVALID_TRANSACTION)
-        count = int(request.message.text(48))
-        return _Verdict(CODE_APPROVED, (BatchEnd(tid, batch, balanced, count, request.at),))
+        count = decode_upload_count(request.message.text(48))
+        if balanced:
+            is_early = self._ledger.replies(tid, batch) != (Reply.BALANCED, Reply.BALANCED)
+        else:
+            is_early = self._ledger.upload_count(tid, batch) < count
+        return _TOO_EARLY if is_early else _ended(request, balanced, count)
 
     def _sign_off(self, request: _Request) -> _Verdict:
         return _Verdict(CODE_APPROVED, (SignOff(request.place.tid, request.place.batch, request.at),))
@@ -279,16 +270,16 @@ class Host:
     def _settle(self, request: _Request) -> _Verdict:
         """0500: 920000 ends the batch if the sums are the same, else asks for the upload; 960000 ends it after that."""
         tid, batch, _ = request.place
+        claimed = BatchSums.decode(request.message.text(63))
         match request.message.text(3):
             case code if code == PROCESSING_SETTLEMENT_AFTER_UPLOAD:
-                count = len(self._ledger.uploads(tid, batch))
-                return _Verdict(CODE_APPROVED, (BatchEnd(tid, batch, False, count, request.at),))
+                count = claimed.sale.count + claimed.refund.count
+                is_early = self._ledger.upload_count(tid, batch) < count
+                return _TOO_EARLY if is_early else _ended(request, False, count)
             case code if code == PROCESSING_SETTLEMENT:
-                claimed = BatchSums.decode(request.message.text(63))
                 equal = claimed == BatchSums.of(self._ledger.totals(tid, batch))
-                if all(self._behaviour.agrees(group, equal) for group in CardGroup):
-                    return _Verdict(CODE_APPROVED, (BatchEnd(tid, batch, True, 0, request.at),))
-                return _Verdict(CODE_UPLOAD)
+                agree = all(self._behaviour.agrees(group, equal) for group in CardGroup)
+                return _ended(request, True, 0) if agree else _Verdict(CODE_UPLOAD)
             case _:
                 return _Verdict(CODE_INVALID_TRANSACTION)
 
@@ -299,7 +290,7 @@ class Host:
             return _Verdict(CODE_INVALID_TRANSACTION)
         stan = OriginalMessage.decode(request.message.text(62)).stan
         card = self._hsm.open_card(request.message.binary(57))
-        amount, currency = int(request.message.text(4)), int(request.message.text(49))
+        amount, currency = int(request.message.text(4)), _currency(request)
         posting = _posting(request, stan, kind, card, amount, currency, Source.UPLOAD)
         return self._uploaded(posting, self._finding(posting))
 
@@ -325,14 +316,42 @@ _HANDLERS: Final[Mapping[tuple[str, int], Callable[[Host, _Request], _Verdict]]]
 )
 """MTI and field 60.3. An absent entry is an invalid transaction."""
 
+_UPLOADS: Final = frozenset({("0320", NETWORK_CODE_TOTALS), ("0320", NETWORK_CODE_NONE)})
+_MTIS: Final = frozenset(mti for mti, _ in _HANDLERS)
+_TOO_EARLY: Final = _Verdict(CODE_INVALID_TRANSACTION, final=False)
+
 
 def _request(message: IsoMessage, data: bytes, at: int) -> _Request:
     """`MessageError` when a field that every message has is missing."""
     message.binary(64)
+    if message.mti not in _MTIS:
+        raise MessageError("MTI is that of no request")
     reference = BatchReference.decode(message.text(60))
     place = Place(message.text(41), reference.batch, int(message.text(11)))
     digest = hashlib.sha256(data[ENVELOPE_BYTES:]).digest()
     return _Request(message, place, message.text(42), reference, message.binary(53), digest, at)
+
+
+def _kind(request: _Request) -> tuple[str, int]:
+    return request.message.mti, request.reference.network_code
+
+
+def _currency(request: _Request) -> int:
+    text = request.message.text(49)
+    if not (text.isascii() and text.isdigit()):
+        raise MessageError("field 49 is not three digits")
+    return int(text)
+
+
+def _counted(request: _Request, verdict: _Verdict) -> _Verdict:
+    """An upload that is refused counts among those received, so that the batch can end."""
+    if verdict.rows:
+        return verdict
+    return replace(verdict, rows=(Upload(*request.place, 0, Finding.REFUSED),))
+
+
+def _ended(request: _Request, balanced: bool, count: int) -> _Verdict:
+    return _Verdict(CODE_APPROVED, (BatchEnd(*request.place[:2], balanced, count, request.at),))
 
 
 def _repeat(request: _Request, earlier: Exchange) -> _Verdict:

@@ -7,6 +7,7 @@ STAN. It counts once, from its posting until it is withdrawn.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, assert_never
@@ -16,6 +17,7 @@ from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side
 
 from .books import (
     Alarm,
+    AlarmKind,
     BatchEnd,
     Denial,
     Exchange,
@@ -97,6 +99,7 @@ class Ledger:
         self._replies: dict[tuple[str, int], tuple[Reply, Reply]] = {}
         self._signed_off: set[tuple[str, int]] = set()
         self._alarms: list[Alarm] = []
+        self._alarm_counts: Counter[AlarmKind] = Counter()
         self._denied: set[bytes] = set()
         for kind, body in store.rows():
             self._add(decode_row(kind, body))
@@ -134,6 +137,14 @@ class Ledger:
             exchange is not None and exchange.code not in (CODE_APPROVED, CODE_DUPLICATE)
         )
 
+    def refundable(self, place: Place) -> int:
+        """What of the transaction's amount no advice about it has given back; 0 where it is not in the books."""
+        sale = self.posting(place)
+        if sale is None:
+            return 0
+        about = [one for one in self.postings(place.tid, place.batch) if one.original == place.stan]
+        return sale.amount - sum(one.amount for one in about if SIDE[one.transaction_class] is Side.CREDIT)
+
     def postings(self, tid: str, batch: int) -> list[Posting]:
         """The batch as it counts now, in the order of booking."""
         booked = self._batches.get((tid, batch), [])
@@ -153,6 +164,10 @@ class Ledger:
     def uploads(self, tid: str, batch: int) -> Sequence[Upload]:
         return self._uploads.get((tid, batch), ())
 
+    def upload_count(self, tid: str, batch: int) -> int:
+        """How many different details came, whatever was made of them."""
+        return len({one.stan for one in self.uploads(tid, batch)})
+
     def unconfirmed(self, tid: str, batch: int) -> list[Posting]:
         """Money that the books have and the terminal did not name in the upload that it ended: for a person."""
         end = self._ends.get((tid, batch))
@@ -171,6 +186,9 @@ class Ledger:
     @property
     def alarms(self) -> Sequence[Alarm]:
         return self._alarms
+
+    def alarm_count(self, kind: AlarmKind) -> int:
+        return self._alarm_counts[kind]
 
     def is_denied(self, initial_key_id: bytes) -> bool:
         return initial_key_id in self._denied
@@ -194,6 +212,7 @@ class Ledger:
                 self._signed_off.add((row.tid, row.batch))
             case Alarm():
                 self._alarms.append(row)
+                self._alarm_counts[row.kind] += 1
             case Denial():
                 self._denied.add(row.initial_key_id)
             case _:

@@ -94,7 +94,7 @@ def _open(site: AcquirerSite, state: Path, approve: bool) -> _Acquirer:
     signers = Signers(site.settings.issuer, site.release.signing_key(), approver)
     shelf = FolderShelf(state / "signed")
     desk = Desk(ledger, hsm, shelf, signers, site.anchors, site.settings.terminals)
-    return _Acquirer(Host(ledger, hsm), desk, _history_reader(site, ledger, hsm))
+    return _Acquirer(Host(ledger, hsm, site.settings.terminals), desk, _history_reader(site, ledger, hsm))
 
 
 def _history_reader(site: AcquirerSite, ledger: Ledger, hsm: Hsm) -> Callable[[], None]:
