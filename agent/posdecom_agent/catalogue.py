@@ -309,6 +309,14 @@ NOT_YET: Final = Entry(
     "{cause}",
     ("posdecom jobs lists what each job waits for",),
 )
+PURGE_CUT: Final = Entry(
+    "PD-E57",
+    "purge-cut",
+    Exit.STORAGE,
+    "a purge of this job was cut",
+    "its transactions are half destroyed; documents and hashes are safe in the new journal",
+    ("posdecom purge --journal {file}",),
+)
 ERASE_REFUSED: Final = Entry(
     "PD-E60",
     "erase-refused",
@@ -357,7 +365,7 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
     NO_TERMINAL, PORT_FORBIDDEN, PORT_MISSING, PORT_BUSY, SEVERAL_CANDIDATES, LINK_LOST, PROTOCOL,
     PEER_REFUSED, WRONG_TERMINAL,
     DISK_FULL, STORAGE_FAILED, JOURNAL_BUSY, JOURNAL_CORRUPT, UNSAFE_PLACE,
-    DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED, NOT_YET,
+    DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED, NOT_YET, PURGE_CUT,
     ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
     CANCELLATION_REFUSED,
 )

@@ -12,6 +12,7 @@ from posdecom_agent.cli.jobs import WAITS_FOR, describe
 from posdecom_agent.job import Job
 from posdecom_agent.journal import SqliteJournal
 from posdecom_agent.procedure import Step, carry_out, next_step
+from posdecom_agent.purge import purge
 from release_case import Case, CaseStations, begin_job, open_case
 
 STEPS = [step for step in Step if step is not Step.DONE]
@@ -86,3 +87,26 @@ def test_an_empty_folder_is_said_and_is_no_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert jobs(tmp_path, capsys) == []
+
+
+def test_a_purge_that_was_cut_is_named_with_the_command_that_ends_it(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jobs" / "one.journal"
+    journal_of(case, path, Step.CLOSE)
+
+    def dies(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("posdecom_agent.purge._overwrite", dies)
+        purge(path, 0.0)
+    (listed,) = jobs(path.parent, capsys)
+    assert listed["trouble"]["code"] == "PD-E57"  # type: ignore[index]
+    assert listed["trouble"]["next_actions"] == [f"posdecom purge --journal {path}"]  # type: ignore[index]
+    with pytest.raises(SystemExit) as caught:
+        main(["purge", "--journal", str(path)])
+    assert caught.value.code == 0
+    capsys.readouterr()
+    (listed,) = jobs(path.parent, capsys)
+    assert listed["purged"] is True

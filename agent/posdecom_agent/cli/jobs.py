@@ -78,7 +78,7 @@ def _jobs(folder: Path) -> Iterator[Description]:
     """A journal that cannot be read is listed with its reason, and does not hide the others."""
     from posdecom_protocol.errors import PosdecomError
 
-    from ..trouble import trouble_from
+    from ..trouble import Trouble, trouble_from
     from .work import open_job
 
     for path in sorted(folder.glob("*.journal")):
@@ -86,7 +86,7 @@ def _jobs(folder: Path) -> Iterator[Description]:
             with open_job(path) as job:
                 one = describe(job, path)
                 yield Description(one.document, f"{one.text}\n  {path}")
-        except PosdecomError as error:
+        except (PosdecomError, Trouble) as error:
             trouble = trouble_from(error)
             document: dict[str, object] = {"journal": str(path), "trouble": trouble.document()}
             yield Description(document, f"{path}\n  {trouble.message}: {trouble.cause}")

@@ -86,9 +86,14 @@ def require_erase(order: Order) -> None:
 @contextmanager
 def open_job(journal_file: Path) -> Iterator[Job]:
     """The job in a journal that is there; closed at the end."""
+    from .. import catalogue
     from ..job import Job
     from ..journal import SqliteJournal
+    from ..purge import is_interrupted
+    from ..trouble import Trouble
 
+    if is_interrupted(journal_file):
+        raise Trouble(catalogue.PURGE_CUT, file=str(journal_file))
     journal = SqliteJournal.open(journal_file)
     try:
         yield Job(journal)
