@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from document_chain import ANCHORS
 from posdecom_agent.job import Job
 from posdecom_agent.journal import SqliteJournal
 from posdecom_protocol.limits import RECORDS_PER_CONTEXT_MAX
@@ -81,11 +82,13 @@ def main(transactions: int) -> None:
     clerk: Any = Clerk(case)
     desk: ThreadingHTTPServer = _DeskServer(("127.0.0.1", 0), clerk)
     with TemporaryDirectory() as folder:
-        journal = custody(case, Path(folder))
+        journal, trust = custody(case, Path(folder)), Path(folder) / "trust.pem"
+        trust.write_bytes(ANCHORS.pem())
         started = time.monotonic()
         settle = [
             sys.executable, "-m", "posdecom_agent", "settle", "--quiet", "--journal", str(journal), "--host",
             address(_HostServer(("127.0.0.1", 0), clerk)), "--desk", f"http://{address(desk)}",
+            "--trust", str(trust),
         ]  # fmt: skip
         runs = 1
         while subprocess.run(settle, check=False).returncode != 0:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.channel import client_context
 from posdecom_protocol.documents.seal import SealedContext
+from posdecom_protocol.errors import DocumentError
 
-from . import host
+from . import catalogue, host
 from .approach import Access
 from .certify import certify
 from .desk import Desk
@@ -24,6 +26,7 @@ from .port_access import LinkLost, PortError
 from .ports import Port, open_port
 from .procedure import ClosedBy, DeskReply, Receipts, SettleEnd, Unreachable
 from .site import TechnicianSite
+from .trouble import Trouble
 from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 
 REOPEN_PAUSE_S: Final = 0.1
@@ -47,12 +50,42 @@ class SerialLine:
     """A terminal that restarts takes its port away with it; so does a plug that somebody puts back."""
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedDesk:
+    """A desk, and whom to believe what it signs. Anything else of it is a `Trouble` that names it, and is not kept."""
+
+    desk: Desk
+    anchors: Anchors
+
+    def find_receipt(self, job: Job) -> Receipts | None:
+        return self._judged(job, self.desk.find_receipt(job))
+
+    def ask_receipt(self, job: Job) -> DeskReply:
+        return self._judged(job, self.desk.ask_receipt(job))
+
+    def ask_closure(self, job: Job) -> DeskReply:
+        return self._judged(job, self.desk.ask_closure(job))
+
+    def _judged(self, job: Job, reply: R) -> R:
+        try:
+            match reply:
+                case Receipts(receipts):
+                    check_receipts(receipts, job, self.anchors)
+                case ClosedBy(closure) if job.certificate is not None:
+                    check_closure(closure, job, self.anchors)
+                case _:
+                    pass
+        except DocumentError as error:
+            raise Trouble(catalogue.DOCUMENT, cause=f"the release desk sent it: {error}") from error
+        return reply
+
+
 @dataclass(slots=True)
 class AcquirerStations:
     """The acquirer's host and desk, each None where there is no way to it. No terminal, and nobody who certifies."""
 
     address: HostAddress | None
-    desk: Desk | None
+    desk: JudgedDesk | None
     watch: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=WallClock)
 
@@ -102,31 +135,11 @@ class RealStations(AcquirerStations):
         assert visit.end is not None
         return visit.end
 
-    def find_receipt(self, job: Job) -> Receipts | None:
-        return self._judged(job, AcquirerStations.find_receipt(self, job))
-
-    def ask_receipt(self, job: Job) -> DeskReply:
-        return self._judged(job, AcquirerStations.ask_receipt(self, job))
-
-    def ask_closure(self, job: Job) -> DeskReply:
-        return self._judged(job, AcquirerStations.ask_closure(self, job))
-
     def certify(self, job: Job) -> bytes:
         site, version = self.site, importlib.metadata.version("posdecom")
         return certify(job, site.technician.name, site.signing_key(), site.anchors, version, self.clock.now())
 
     # --- private -----------------------------------------------------------------------------------
-
-    def _judged(self, job: Job, reply: R) -> R:
-        """What the desk signed holds, by this technician's anchors; `DocumentError` before anything of it is kept."""
-        match reply:
-            case Receipts(receipts):
-                check_receipts(receipts, job, self.site.anchors)
-            case ClosedBy(closure) if job.certificate is not None:
-                check_closure(closure, job, self.site.anchors)
-            case _:
-                pass
-        return reply
 
     def _lazy_access(self) -> Access:
         if self._access is None:

@@ -247,6 +247,14 @@ def test_what_was_typed_wrong_is_said_and_nothing_is_written(
     assert not (desk / "new.cose").exists()
 
 
+def test_a_desk_without_anchors_to_judge_it_by_is_not_asked(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settle = ("settle", "--journal", "@order.cose", "--host", "127.0.0.1:1", "--desk", "http://127.0.0.1:1")
+    assert run(desk, *settle) == Exit.USAGE
+    assert_three_lines(capsys, "PD-E02", "--desk needs --trust")
+
+
 def test_a_seal_under_another_order_gets_no_receipt(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(desk, *ORDER, *by("order", "@order.cose"))
     capsys.readouterr()

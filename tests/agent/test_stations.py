@@ -10,21 +10,33 @@ from typing import Any
 import pytest
 
 from document_chain import ANCHORS, HANDS, YEARS, Identity
+from posdecom_agent import catalogue
 from posdecom_agent import stations as stations_module
 from posdecom_agent.desk import Desk
 from posdecom_agent.host import HostAddress
 from posdecom_agent.job import Job
 from posdecom_agent.port_access import LinkLost, PortBusy, PortError, PortForbidden, PortMissing
-from posdecom_agent.procedure import ClosedBy, DeskReply, Pending, Receipts, Unreachable, carry_out
-from posdecom_agent.stations import REOPEN_PAUSE_S, AcquirerStations, RealStations, SerialLine
+from posdecom_agent.procedure import (
+    ClosedBy,
+    DeskReply,
+    Pending,
+    Receipts,
+    Step,
+    Unreachable,
+    carry_out,
+    next_step,
+)
+from posdecom_agent.stations import REOPEN_PAUSE_S, AcquirerStations, JudgedDesk, RealStations, SerialLine
+from posdecom_agent.trouble import Trouble
 from posdecom_agent.visit import CutOff, Goal, Unplugged
 from posdecom_protocol.certificates import Role
 from posdecom_protocol.documents import issue, open_document
+from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.receipt import Receipt
-from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.verdict import judge
 from posdecom_simulator.authority import Authority
-from release_case import Case, CaseStations, begin_job, open_case
+from release_case import LATER, Case, CaseStations, begin_job, open_case
 
 NOWHERE = HostAddress("127.0.0.1", 1)
 
@@ -94,7 +106,7 @@ def real_stations(
     line = SerialLine("/dev/ttyUSB0", reopen_s)
     return RealStations(
         NOWHERE,
-        Desk("http://127.0.0.1:1"),
+        None,
         clock=clock,
         site=site,
         line=line,
@@ -182,7 +194,7 @@ class Replies(Desk):
 
 def with_desk(monkeypatch: pytest.MonkeyPatch, reply: DeskReply) -> RealStations:
     stations = real_stations(monkeypatch, Socket([None]), Clock())
-    stations.desk = Replies(reply)
+    stations.desk = JudgedDesk(Replies(reply), ANCHORS)
     return stations
 
 
@@ -213,8 +225,10 @@ def test_a_receipt_that_anybody_could_have_written_is_not_passed_on(monkeypatch:
     case, job = settled()
     stations = with_desk(monkeypatch, Receipts((forged(case),)))
     for ask in (stations.ask_receipt, stations.find_receipt):
-        with pytest.raises(DocumentError, match="receipt: the signer does not belong to the acquirer"):
+        with pytest.raises(Trouble) as caught:
             ask(job)
+        assert caught.value.entry is catalogue.DOCUMENT
+        assert caught.value.cause.startswith("the release desk sent it: receipt: the signer does not belong")
 
 
 def test_a_closure_of_another_certificate_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,8 +240,56 @@ def test_a_closure_of_another_certificate_is_not_passed_on(monkeypatch: pytest.M
     body = open_document(job.closure, Closure).body
     wrong = ClosedBy(issue(replace(body, certificate_digest=bytes(32)), HANDS.closure))
     assert with_desk(monkeypatch, right).ask_closure(job) == right
-    with pytest.raises(DocumentError, match="closure: closes another certificate"):
+    with pytest.raises(Trouble) as caught:
         with_desk(monkeypatch, wrong).ask_closure(job)
+    assert caught.value.cause == "the release desk sent it: closure: closes another certificate"
+
+
+@dataclass
+class PoisonedStations(CaseStations):
+    """The way to the desk belongs to somebody else, who sends what he has of another case."""
+
+    other: Case | None = None
+
+    def find_receipt(self, job: Job) -> Receipts | None:
+        return JudgedDesk(self._desk(), ANCHORS).find_receipt(job)
+
+    def ask_receipt(self, job: Job) -> DeskReply:
+        return JudgedDesk(self._desk(), ANCHORS).ask_receipt(job)
+
+    def ask_closure(self, job: Job) -> DeskReply:
+        return JudgedDesk(self._desk(), ANCHORS).ask_closure(job)
+
+    def _desk(self) -> Desk:
+        return Desk("desk:", self._exchange if self.other is None else self._poison)
+
+    def _poison(self, method: str, url: str, body: bytes | None, media_type: str) -> tuple[int, bytes]:
+        assert self.other is not None
+        if "certificates" in url:
+            return 200, self.other.desk.post_certificate(self.other.certificate(), LATER).body
+        return self.other.post().status, self.other.post().body
+
+
+@pytest.mark.parametrize("step", [Step.AGREE, Step.CLOSE])
+def test_what_the_desk_signed_for_another_case_is_not_kept_and_the_same_walk_goes_on_later(
+    step: Step,
+) -> None:
+    case, other = open_case(), open_case(seed=2)
+    other.settle()
+    job, stations = begin_job(case), PoisonedStations(case)
+
+    def take_over(at: Step, words: str) -> None:
+        stations.other = other if at is step else None
+
+    with pytest.raises(Trouble) as caught:
+        carry_out(job, stations, take_over)
+    assert caught.value.cause.startswith("the release desk sent it: ")
+    assert next_step(job) is step
+    carry_out(job, stations, lambda at, words: setattr(stations, "other", None))
+    assert next_step(job) is Step.DONE
+    assert job.certificate is not None
+    assert job.closure is not None
+    assert judge(job.certificate + job.closure, ANCHORS).state is State.COMPLETE
 
 
 @pytest.mark.parametrize("reply", [Pending("two have to sign"), Unreachable("no route")])

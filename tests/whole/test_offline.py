@@ -92,7 +92,7 @@ def test_a_job_goes_from_shop_to_office_and_back_with_files_only(parts: RealPart
     parts.start_acquirer()
     settled = parts.run(
         ["posdecom_agent", "settle", "--journal", journal, "--host", parts.host, "--desk", parts.desk,
-         "--receipt-out", parts.folder / "receipts", "--json"]
+         "--trust", parts.site / "technician" / "anchors.pem", "--receipt-out", parts.folder / "receipts", "--json"]
     )  # fmt: skip
     assert settled.returncode == 0, settled.stderr
     assert json.loads(settled.stdout)["next_step"] == "erase"

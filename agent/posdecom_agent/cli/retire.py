@@ -47,7 +47,7 @@ def command(
     from ..line import WallClock
     from ..procedure import Step, carry_out
     from ..site import TechnicianSite
-    from ..stations import RealStations, SerialLine
+    from ..stations import JudgedDesk, RealStations, SerialLine
     from . import finish, work
     from .progress import Teller
 
@@ -64,7 +64,8 @@ def command(
         job.begin(order.data)
         teller = Teller(output, job, clock)
         line = SerialLine(port_url, reconnect_timeout)
-        stations = RealStations(address, desk, teller.watch, clock, site=site, line=line)
+        judged = None if desk is None else JudgedDesk(desk, site.anchors)
+        stations = RealStations(address, judged, teller.watch, clock, site=site, line=line)
         bring_receipts(job, [path.read_bytes() for path in receipt_files], site.anchors)
         carry_out(job, stations, teller.tell, Step.CERTIFY if desk is None else Step.CLOSE)
         return finish.deliver(output, job, site.anchors, out_folder)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from . import work
 from .output import Output, output_options, pass_output
-from .work import journal_option
+from .work import FILE, journal_option
+
+if TYPE_CHECKING:
+    from ..desk import Desk
+    from ..stations import JudgedDesk
 
 
 @click.command(
     help="""Settle what is in custody: carry it to the acquirer's host, and get the desk's receipt.
 
     Needs the journal and a network, no terminal. The receipt stays in the journal; with --receipt-out it is also left
-    as a file for a laptop that goes to the terminal. posdecom retire goes on from here."""
+    as a file for a laptop that goes to the terminal. posdecom retire goes on from here. What comes from --desk is
+    judged by --trust, before it is kept."""
 )
 @journal_option
 @click.option("--host", "host_address", required=True, help="HOST:PORT of the acquirer's ISO 8583 host.")
 @click.option("--desk", "desk_url", help="URL of the acquirer's release desk; without it no receipt.")
+@click.option("--trust", type=FILE, help="PEM bundle of the acquirers' anchors (anchors.pem of a --site).")
 @click.option(
     "--receipt-out",
     "receipt_folder",
@@ -28,18 +36,23 @@ from .work import journal_option
 @output_options
 @pass_output
 def command(
-    output: Output, journal_file: Path, host_address: str, desk_url: str | None, receipt_folder: Path | None
+    output: Output,
+    journal_file: Path,
+    host_address: str,
+    desk_url: str | None,
+    trust: Path | None,
+    receipt_folder: Path | None,
 ) -> None:
     from ..courier import require_custody
     from ..line import WallClock
     from ..procedure import Step, carry_out
     from ..stations import AcquirerStations
-    from . import finish, work
+    from . import finish
     from .jobs import describe
     from .progress import Teller
 
     clock = WallClock()
-    address, desk = work.host_at(host_address), work.desk_at(desk_url)
+    address, desk = work.host_at(host_address), _judged_desk(work.desk_at(desk_url), trust)
     with work.open_job(journal_file) as job:
         require_custody(job)
         teller = Teller(output, job, clock)
@@ -49,3 +62,13 @@ def command(
         one = describe(job, journal_file)
         text = "\n".join([one.text, *(f"{name:<13}{path}" for name, path in files.items())])
         output.result("settle", {**one.document, "files": files}, text)
+
+
+def _judged_desk(desk: Desk | None, trust: Path | None) -> JudgedDesk | None:
+    from ..stations import JudgedDesk
+
+    if desk is None:
+        return None
+    if trust is None:
+        raise click.UsageError("--desk needs --trust: the anchors that its signatures are judged by")
+    return JudgedDesk(desk, work.read_trust(trust))

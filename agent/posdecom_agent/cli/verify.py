@@ -24,18 +24,13 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @output_options
 @pass_output
 def command(output: Output, certificate: Path, trust: Path) -> int:
-    from posdecom_protocol.certificates import load_anchors
-    from posdecom_protocol.errors import DocumentError
     from posdecom_protocol.verdict import FILE_BYTES_MAX, judge
 
+    from . import work
     from .findings import EXITS, verdict_document, verdict_text
 
     with certificate.open("rb") as file:
         data = file.read(FILE_BYTES_MAX + 1)
-    try:
-        anchors = load_anchors(trust.read_bytes())
-    except DocumentError as error:  # says nothing about the certificate
-        raise click.BadParameter(str(error), param_hint="--trust") from error
-    verdict = judge(data, anchors)
+    verdict = judge(data, work.read_trust(trust))
     output.result("verify", verdict_document(verdict), verdict_text(verdict))
     return EXITS[verdict.state]

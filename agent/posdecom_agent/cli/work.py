@@ -83,6 +83,17 @@ def require_erase(order: Order) -> None:
         raise click.UsageError("the order allows no erase: see posdecom flush and posdecom settle")
 
 
+def read_trust(trust: Path) -> Anchors:
+    """The anchors in a PEM bundle. A bundle that is none was typed wrong, and says nothing about any document."""
+    from posdecom_protocol.certificates import load_anchors
+    from posdecom_protocol.errors import DocumentError
+
+    try:
+        return load_anchors(trust.read_bytes())
+    except DocumentError as error:
+        raise click.BadParameter(str(error), param_hint="--trust") from error
+
+
 @contextmanager
 def open_job(journal_file: Path) -> Iterator[Job]:
     """The job in a journal that is there; closed at the end."""
