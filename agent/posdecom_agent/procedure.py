@@ -255,6 +255,8 @@ def _agree(job: Job, stations: Stations, tell: Tell) -> None:
             case Receipts(receipts):
                 job.keep_receipts(receipts)
                 return
+            case Missing(sequences) if max(sequences) > job.items_stored:
+                raise _no_desk("it misses items that there are not")
             case Missing(sequences) if not offered.issuperset(sequences):
                 offered.update(sequences)
                 job.offer_again(sequences)
@@ -347,8 +349,12 @@ def _desk_trouble(reply: DeskReply) -> Trouble:
         case Unreachable(reason):
             return Trouble(catalogue.HOST_UNREACHABLE, party="the release desk", cause=reason)
         case Receipts() | ClosedBy() | Pending():
-            return Trouble(
-                catalogue.HOST_UNREACHABLE,
-                party="the release desk",
-                cause="what answers there is no release desk: it answers something else than it was asked",
-            )
+            return _no_desk("it answers something else than it was asked")
+
+
+def _no_desk(why: str) -> Trouble:
+    return Trouble(
+        catalogue.HOST_UNREACHABLE,
+        party="the release desk",
+        cause=f"what answers there is no release desk: {why}",
+    )
