@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from posdecom_agent.catalogue import Exit
 from posdecom_agent.cli import main
 from posdecom_agent.cli.jobs import WAITS_FOR, describe
 from posdecom_agent.job import Job
@@ -81,6 +82,31 @@ def test_a_damaged_journal_and_one_in_use_are_named_beside_the_others(
     held.close()
     assert [one.get("trouble", {}).get("code") for one in (busy, damaged)] == ["PD-E32", "PD-E33"]  # type: ignore[attr-defined]
     assert good["next_step"] == "settle"
+
+
+def exit_of(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("through", [Step.FLUSH, Step.AGREE, Step.CERTIFY])
+def test_a_job_that_is_not_closed_is_not_purged(case: Case, tmp_path: Path, through: Step) -> None:
+    path = tmp_path / "jobs" / "one.journal"
+    journal_of(case, path, through)
+    before = path.read_bytes()
+    assert exit_of("purge", "--journal", path) == Exit.DECLINED
+    assert path.read_bytes() == before
+
+
+def test_after_a_purge_there_is_nothing_left_to_purge_or_to_list(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "jobs" / "one.journal"
+    journal_of(case, path, Step.CLOSE)
+    assert exit_of("transactions", "--journal", path) == Exit.DONE
+    assert exit_of("purge", "--journal", path) == Exit.DONE
+    assert exit_of("purge", "--journal", path) == Exit.NOTHING_TO_DO
+    assert exit_of("transactions", "--journal", path) == Exit.NOTHING_TO_DO
 
 
 def test_an_empty_folder_is_said_and_is_no_failure(
