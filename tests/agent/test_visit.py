@@ -553,6 +553,7 @@ def test_evidence_that_does_not_hold_is_not_kept(document: bytes, said: str) -> 
         (S.ACTIVE, (), {OfferOrder: (Released(S.SETTLED),)}),
         (S.ACTIVE, (), {OfferOrder: (Erasing(),)}),
         (S.ACTIVE, (), {OfferOrder: (Thawed(),)}),
+        (S.ACTIVE, (), {OfferOrder: (Refused(Refusal.BUSY), Sealed(paper().case.seal))}),
         (S.FROZEN, ("seal",), {ReadItems: (Sealed(paper().case.seal),)}),
         (S.FROZEN, ("items", "receipts"), {OfferRelease: (Released(S.FROZEN),)}),
         (S.FROZEN, ("items", "receipts"), {OfferRelease: (Released(S.ACTIVE),)}),
