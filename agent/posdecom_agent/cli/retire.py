@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -58,8 +59,7 @@ def command(
     work.confirm(order.body, confirm_serial, "This destroys every key in the terminal. It cannot be undone.")
     clock = WallClock()
     site.check_dates(clock.now())
-    journal = finish.open_journal(journal_folder, order)
-    try:
+    with closing(finish.open_journal(journal_folder, order)) as journal:
         job = Job(journal)
         job.begin(order.data)
         teller = Teller(output, job, clock)
@@ -69,5 +69,3 @@ def command(
         bring_receipts(job, [path.read_bytes() for path in receipt_files], site.anchors)
         carry_out(job, stations, teller.tell, Step.CERTIFY if desk is None else Step.CLOSE)
         return finish.deliver(output, job, site.anchors, out_folder)
-    finally:
-        journal.close()
