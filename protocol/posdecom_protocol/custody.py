@@ -51,26 +51,34 @@ def encode_custody(order: bytes, seal: bytes, items: Iterable[bytes]) -> Iterato
 
 
 def decode_custody(data: bytes) -> Custody:
-    """Inverse of `encode_custody`; `MessageError` unless order, seal and then items 1, 2, 3 ... are there.
+    """Inverse of `encode_custody`; `MessageError` as `read_custody`."""
+    order, seal, items = read_custody(data)
+    return Custody(order, seal, tuple(items))
 
-    At most `ITEMS_MAX` items. How they were cut into messages does not matter.
+
+def read_custody(data: bytes) -> tuple[bytes, bytes, Iterator[bytes]]:
+    """Order and seal at once, and the items as they are asked for: the documents can be judged before any is read.
+
+    `MessageError` unless order, seal and then items 1, 2, 3 ... are there; for items, when their turn comes. At most
+    `ITEMS_MAX` items. How they were cut into messages does not matter.
     """
-    match _complete(data):
-        case [Proof(ProofKind.ORDER, order), Proof(ProofKind.SEAL, seal), *bulks]:
-            return Custody(order, seal, tuple(_in_sequence(bulks)))
+    messages = _complete(data)
+    match next(messages, None), next(messages, None):
+        case Proof(ProofKind.ORDER, order), Proof(ProofKind.SEAL, seal):
+            return order, seal, _in_sequence(messages)
         case _:
             raise MessageError("custody does not begin with order and seal")
 
 
-def _in_sequence(bulks: Iterable[Message]) -> list[bytes]:
-    items: list[bytes] = []
+def _in_sequence(bulks: Iterable[Message]) -> Iterator[bytes]:
+    count = 0
     for bulk in bulks:
-        if not isinstance(bulk, Items) or bulk.first != len(items) + 1:
+        if not isinstance(bulk, Items) or not bulk.items or bulk.first != count + 1:
             raise MessageError("custody holds something other than items in sequence")
-        items += bulk.items
-        if len(items) > ITEMS_MAX:
+        count += len(bulk.items)
+        if count > ITEMS_MAX:
             raise MessageError(f"custody of more than {ITEMS_MAX} items")
-    return items
+        yield from bulk.items
 
 
 def encode_receipts(receipts: Iterable[bytes]) -> bytes:
@@ -83,7 +91,7 @@ def encode_receipts(receipts: Iterable[bytes]) -> bytes:
 
 def decode_receipts(data: bytes) -> tuple[bytes, ...]:
     """Inverse of `encode_receipts`; `MessageError` also where both do not fit one `OfferRelease`."""
-    match _complete(data):
+    match list(_complete(data)):
         case [Proof(ProofKind.RECEIPT, first)]:
             receipts: tuple[bytes, ...] = (first,)
         case [Proof(ProofKind.RECEIPT, first), Proof(ProofKind.SECOND_RECEIPT, second)]:
@@ -98,9 +106,8 @@ def decode_receipts(data: bytes) -> tuple[bytes, ...]:
 _RECEIPTS: Final = (ProofKind.RECEIPT, ProofKind.SECOND_RECEIPT)
 
 
-def _complete(data: bytes) -> list[Message]:
+def _complete(data: bytes) -> Iterator[Message]:
     reader = Reader()
-    messages = list(reader.receive(data))
+    yield from reader.receive(data)
     if not reader.is_between_messages:
         raise MessageError("the stream ends inside a message")
-    return messages

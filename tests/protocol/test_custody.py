@@ -13,6 +13,7 @@ from posdecom_protocol.custody import (
     decode_receipts,
     encode_custody,
     encode_receipts,
+    read_custody,
 )
 from posdecom_protocol.errors import MessageError
 from posdecom_protocol.messages import (
@@ -100,6 +101,21 @@ def test_items_are_taken_from_the_source_only_as_they_are_sent() -> None:
 def test_any_other_stream_is_no_custody(data: bytes, message: str) -> None:
     with pytest.raises(MessageError, match=message):
         decode_custody(data)
+
+
+def test_order_and_seal_are_there_before_any_item_is_read() -> None:
+    order, seal, items = read_custody(stream(ORDER, SEAL, Items(1, (b"a", b"b"))) + b"\xff\0\0\0")
+    assert (order, seal, next(items), next(items)) == (b"order", b"seal", b"a", b"b")
+    with pytest.raises(MessageError, match="type 0xff is unknown"):
+        next(items)
+
+
+def test_items_are_counted_as_they_are_read_not_after_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(custody, "ITEMS_MAX", 1)
+    _, _, items = read_custody(stream(ORDER, SEAL, Items(1, (b"a",)), Items(2, (b"b",))) + b"\xff\0\0\0")
+    assert next(items) == b"a"
+    with pytest.raises(MessageError, match="more than 1 items"):
+        next(items)
 
 
 def test_more_items_than_a_terminal_can_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from document_chain import ANCHORS, DAY, NOW, OTHER_ACQUIRER, TERMINALS, Identity
-from posdecom_protocol.aes_dukpt import HostDukpt, Ksn
+from posdecom_agent.dialects import DIALECTS, Outcome, Refused
+from posdecom_agent.settlement import Finished
+from posdecom_protocol.aes_dukpt import HostDukpt, InitialKeyId, Ksn, TerminalDukpt, initial_key
 from posdecom_protocol.certificates import Role
 from posdecom_protocol.custody import encode_custody
 from posdecom_protocol.documents import issue, open_document
@@ -17,17 +22,21 @@ from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Basis
-from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.documents.seal import Seal, SealedContext
 from posdecom_protocol.iso8583 import IsoMessage, decode, seal
-from posdecom_protocol.money import CardGroup, GroupTotals, Tally
+from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, TransactionClass
 from posdecom_protocol.protection import cmac8
 from posdecom_protocol.records import ItemKind, decode_item, encode_item
 from posdecom_protocol.secret import Secret
 from posdecom_protocol.verdict import judge
-from posdecom_simulator.acquirer.books import Posting, Source
-from posdecom_simulator.acquirer.host import Behaviour
-from release_case import CHANNEL_KEY_ID, LATER, Case, missing, open_case, reason
-from shop import BDK, INITIAL_KEY_ID, START_S
+from posdecom_simulator.acquirer import desk
+from posdecom_simulator.acquirer.books import BatchEnd, Posting, Source, decode_row
+from posdecom_simulator.acquirer.desk import MemoryShelf
+from posdecom_simulator.acquirer.host import Behaviour, Host
+from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
+from posdecom_simulator.acquirer.serve import FolderShelf
+from release_case import CHANNEL_KEY_ID, HSM, LATER, Case, missing, open_case, reason
+from shop import BDK, CONTEXTS, INITIAL_KEY_ID, START_S, booked, converse, settle
 
 
 @pytest.fixture
@@ -194,11 +203,102 @@ def test_items_that_the_seal_gives_to_another_context_are_refused(case: Case) ->
     assert reason(case.post()) == "context 0 holds items of another"
 
 
-def test_contexts_that_are_not_those_in_the_books_are_refused(case: Case) -> None:
-    case.reseal(
-        lambda seal: replace(seal, contexts=(replace(seal.contexts[0], tid="TERM0009"), seal.contexts[1]))
-    )
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tid": "TERM0009"},
+        {"mid": "9" * 15},
+        {"acquirer": "acquirer-b"},
+        {"currency": 999},
+        {"batch": 26},
+        {"dialect": "edc"},
+        {"dialect": "unheard of"},
+    ],
+    ids=str,
+)
+def test_contexts_that_are_not_those_in_the_books_are_refused(case: Case, change: dict[str, Any]) -> None:
+    case.reseal(lambda seal: replace(seal, contexts=(replace(seal.contexts[0], **change), seal.contexts[1])))
     assert reason(case.post()) == "the seal's contexts are not those in the books"
+
+
+def test_a_context_fewer_than_the_books_have_is_refused(case: Case) -> None:
+    case.reseal(lambda seal: replace(seal, contexts=seal.contexts[:1]))
+    assert reason(case.post()) == "the seal's contexts are not those in the books"
+
+
+def test_a_batch_that_follows_one_that_the_host_ended_is_that_of_the_books() -> None:
+    """The terminal was frozen and thawed before, and its batches closed then."""
+    later = tuple(replace(context, batch=context.batch + 2) for context in CONTEXTS)
+    case = open_case(contexts=later)
+    case.settle()
+    case.contexts = CONTEXTS
+    assert reason(case.post()) == "the seal's contexts are not those in the books"
+    for one in CONTEXTS:
+        case.ledger.commit([BatchEnd(one.tid, one.batch + n, True, 0, 0) for n in (0, 1)])
+    assert case.post().status == 200
+
+
+def nothing(context: SealedContext) -> SealedContext:
+    return replace(context, classes=(), totals=(), item_first=1, item_last=0)
+
+
+def test_a_seal_over_nothing_is_refused_where_the_books_hold_something() -> None:
+    case = open_case()
+    case.items = []
+    case.reseal(
+        lambda seal: replace(seal, contexts=tuple(map(nothing, seal.contexts)), item_count=0, preauths=())
+    )
+    answer = case.post()
+    assert (answer.status, reason(answer)) == (
+        422,
+        "context 0: the acquirer's books do not agree with the seal",
+    )
+
+
+def test_items_that_no_context_holds_are_refused(case: Case) -> None:
+    case.reseal(lambda seal: replace(seal, contexts=(nothing(seal.contexts[0]), seal.contexts[1])))
+    assert reason(case.post()) == "the seal's contexts do not share out its items"
+
+
+def test_a_seal_that_counts_fewer_offline_sales_than_it_uploads_is_refused(case: Case) -> None:
+    case.reseal(
+        lambda seal: replace(
+            seal,
+            contexts=tuple(
+                replace(
+                    one, classes=tuple(c for c in one.classes if c.transaction_class is TransactionClass.SALE)
+                )
+                for one in seal.contexts
+            ),
+        )
+    )
+    assert reason(case.post()) == "context 0 uploads more offline sales than it holds"
+
+
+def test_an_item_under_the_key_set_of_another_terminal_is_refused(case: Case) -> None:
+    other = InitialKeyId(bytes.fromhex("1234567899999999"))
+    keys = TerminalDukpt.load(initial_key(Secret(BDK), other), other)
+    sequence = sequence_of(case, ItemKind.SIGN_OFF)
+    item = case.shop.prepared.items[sequence - 1]
+    message = decode(item.message)
+    ksn, message_keys = keys.next_message_keys()
+    with message_keys:
+        foreign = seal(
+            replace(message, fields={**message.fields, 53: ksn.encode()}),
+            lambda data: cmac8(message_keys.mac, data),
+        )
+    case.items[sequence - 1] = encode_item(replace(item, message=foreign))
+    case.reseal(lambda body: body)
+    assert reason(case.post()) == f"item {sequence} has a MAC that is not this terminal's"
+
+
+def test_order_and_seal_are_judged_before_any_item_is_read(case: Case) -> None:
+    documents = b"".join(encode_custody(case.order, case.seal, ()))
+    rubbish = b"\xff" * 100
+    assert "type 0xff is unknown" in reason(case.desk.post_seal(documents + rubbish, LATER))
+    case.reseal(lambda seal: replace(seal, order_digest=bytes(32)))
+    documents = b"".join(encode_custody(case.order, case.seal, ()))
+    assert reason(case.desk.post_seal(documents + rubbish, LATER)) == "the seal is not under this order"
 
 
 def test_a_seal_that_another_terminal_signed_is_refused(case: Case) -> None:
@@ -245,6 +345,90 @@ def test_a_post_that_ends_in_the_middle_is_refused(case: Case) -> None:
     assert case.desk.post_seal(whole[:-1], LATER).status == 422
 
 
+def with_books_changed(case: Case, change: Callable[[Posting], Posting | None]) -> Posting:
+    """The acquirer's books as they would be with its first debit otherwise, or not there at all."""
+    rows = [decode_row(*row) for row in case.ledger.rows()]
+    first = next(
+        row for row in rows if isinstance(row, Posting) and SIDE[row.transaction_class] is Side.DEBIT
+        and row.tid == case.contexts[0].tid
+    )  # fmt: skip
+    changed_to = change(first)
+    case.ledger = Ledger(MemoryStore())
+    case.ledger.commit(
+        [one for one in (changed_to if row is first else row for row in rows) if one is not None]
+    )
+    case.host = Host(case.ledger, HSM, booked(case.contexts))
+    return first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sale: replace(sale, stan=999_998),
+        lambda sale: replace(sale, card=bytes(32)),
+        lambda sale: replace(sale, transaction_class=TransactionClass.ADJUSTMENT),
+        lambda sale: replace(sale, currency=999),
+    ],
+    ids=["another transaction", "another card", "another class", "another currency"],
+)
+def test_books_with_the_same_totals_but_not_the_same_transactions_do_not_agree(
+    change: Callable[[Posting], Posting],
+) -> None:
+    case = open_case()
+    before = case.ledger.totals(case.contexts[0].tid, case.contexts[0].batch)
+    with_books_changed(case, change)
+    assert case.ledger.totals(case.contexts[0].tid, case.contexts[0].batch) == before
+    case.settle()
+    answer = case.post()
+    assert (answer.status, reason(answer)) == (
+        422,
+        "context 0: the acquirer's books do not agree with the seal",
+    )
+
+
+def test_an_advice_whose_answer_was_a_refusal_but_whose_upload_was_booked_is_delivered() -> None:
+    """Somebody on the line answered in the host's place: the host never had the advice."""
+    case = open_case()
+    advices = [n for n, one in enumerate(case.shop.prepared.items, 1) if one.kind is ItemKind.ADVICE]
+    advice = advices[-1]
+    context = decode_item(case.items[advice - 1]).context
+    journal: dict[int, Outcome] = {advice: Refused("05")}
+    engine = settle(case.shop, context, journal, DIALECTS["cup"])
+    assert converse(engine, case.host)[0][-1] == Finished()
+    case.settle(1 - context)
+    assert not any(one.is_short for one in case.receipt().contexts)
+
+
+def test_an_advice_that_came_after_the_end_of_its_batch_is_for_a_person() -> None:
+    """77 says nothing about the sale: approving that as a refusal would throw it away."""
+    case = open_case(behaviour=Refuses("0220", "77"))
+    case.settle()
+    answer = case.post()
+    advice = sequence_of(case, ItemKind.ADVICE)
+    assert (answer.status, reason(answer)) == (422, f"item {advice} came after the end of its batch")
+
+
+def test_the_uploads_that_the_host_asked_for_are_missing_as_long_as_the_batch_is_open() -> None:
+    case = open_case()
+    with_books_changed(case, lambda sale: None)
+    for kind in (ItemKind.REVERSAL, ItemKind.ADVICE, ItemKind.REFUND, ItemKind.TOTALS):
+        for item in case.shop.prepared.items:
+            if item.kind is kind:
+                case.host.answer(item.message, LATER)
+    kinds = {
+        decode_item(case.items[sequence - 1]).kind
+        for sequence in missing(case.post())
+        if decode_item(case.items[sequence - 1]).context == 0
+    }
+    assert kinds == {ItemKind.UPLOAD, ItemKind.END_BALANCED, ItemKind.END_UNBALANCED, ItemKind.SIGN_OFF}
+    case.settle()
+    assert case.post().status == 200
+
+
+def sequence_of(case: Case, kind: ItemKind) -> int:
+    return next(n for n, item in enumerate(case.shop.prepared.items, 1) if item.kind is kind)
+
+
 def test_errors_that_cancel_out_in_the_totals_are_still_found() -> None:
     case = open_case()
     case.settle()
@@ -279,6 +463,26 @@ def test_what_the_host_refused_waits_for_a_second_signature() -> None:
         own = [item.summary.amount for item in advices if item.context == context.index and item.summary]
         assert context.refused == Tally(len(own), sum(own))
         assert [one.code for one in context.refusals] == ["05"] * len(own)
+
+
+def test_more_refusals_than_a_receipt_can_name_are_refused_with_a_reason(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = open_case(behaviour=Refuses("0220", "05"))
+    refused.settle()
+    monkeypatch.setattr(desk, "RECEIPTS_BYTES_MAX", sum(map(len, refused.receipts())) - 1)
+    refused.shelf = MemoryShelf()
+    answer = refused.post()
+    assert (answer.status, reason(answer)) == (422, "more was refused than a receipt can name")
+
+
+def test_a_receipt_that_breaks_a_bound_is_a_refusal_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = open_case(behaviour=Refuses("0220", "05"))
+    case.settle()
+    monkeypatch.setattr(desk, "_remark", lambda held: "x" * 401)
+    answer = case.post()
+    assert answer.status == 422
+    assert "remark" in reason(answer)
 
 
 def test_offline_sales_after_the_cut_off_are_listed_as_withheld() -> None:
@@ -335,6 +539,17 @@ def test_the_same_certificate_gets_the_same_closure_again_and_one_denial(case: C
     assert denials == ["denial"]
 
 
+def test_a_certificate_over_an_order_that_a_later_one_replaced_closes_nothing(case: Case) -> None:
+    certificate = case.certificate()
+    later = open_case(order_changes=lambda order: replace(order, counter=order.counter + 1))
+    later.shelf = case.shelf
+    later.settle()
+    assert later.post().status == 200
+    answer = case.desk.post_certificate(certificate, LATER)
+    assert (answer.status, reason(answer)) == (422, "a later order exists for this terminal")
+    assert not case.ledger.is_denied(bytes(INITIAL_KEY_ID))
+
+
 @pytest.mark.parametrize("lacking", ["evidence", "seal"])
 def test_a_certificate_that_is_incomplete_is_refused_and_nothing_is_forgotten(
     case: Case, lacking: str
@@ -354,3 +569,19 @@ def test_a_certificate_signed_after_the_technicians_day_is_refused(case: Case) -
     answer = case.desk.post_certificate(case.certificate(), float(NOW + 2 * DAY))
     assert answer.status == 422
     assert not case.ledger.is_denied(bytes(INITIAL_KEY_ID))
+
+
+def test_what_was_signed_survives_a_power_cut_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is made durable after the file has its name in it."""
+    synced: list[tuple[bool, list[str]]] = []
+
+    def witness(handle: int) -> None:
+        synced.append(
+            (stat.S_ISDIR(os.fstat(handle).st_mode), sorted(path.name for path in tmp_path.iterdir()))
+        )
+
+    monkeypatch.setattr(os, "fsync", witness)
+    FolderShelf(tmp_path).put("receipts-1", b"signed")
+    assert synced == [(False, [".receipts-1"]), (True, ["receipts-1"])]

@@ -128,6 +128,10 @@ class Shop:
         self.host = Host(self.ledger, self.hsm, acquirer.settings.terminals)
         self._seed_history()
 
+    @property
+    def key_set(self) -> bytes:
+        return self.acquirer.terminal("PD-000001").initial_key_id
+
     def ask(self, request: Request) -> Any:
         *_, last = self.terminal.answer(request, NOW)
         return last
@@ -295,7 +299,7 @@ def test_a_thawed_terminal_trades_on_and_a_later_retirement_settles_only_what_is
     }
     assert delivered
     assert not delivered & resent
-    result = audit(again.body, again.items, shop.ledger, shop.hsm, NOW + 3600)
+    result = audit(again.body, again.items, shop.ledger, shop.hsm, shop.key_set, NOW + 3600)
     assert result.missing == ()
     assert not any(one.refused.count or one.withheld.count for one in result.findings.values())
     for index in (0, 1):
@@ -336,7 +340,7 @@ def test_a_refund_that_was_delivered_is_in_the_batch_and_is_not_given_again() ->
     assert len(prepared) == len(refunds) - 1
     shop.settle(again, 0)
     shop.settle(again, 1)
-    result = audit(again.body, again.items, shop.ledger, shop.hsm, CUTOFF)
+    result = audit(again.body, again.items, shop.ledger, shop.hsm, shop.key_set, CUTOFF)
     assert (result.missing, result.findings[0].refusals) == ((), ())
 
 

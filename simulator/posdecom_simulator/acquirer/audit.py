@@ -1,8 +1,9 @@
 """The desk's own count: what a seal and its items say, checked against each other, the MACs and the books.
 
 Nothing that the agent or the terminal adds up is believed. Totals are computed again from the upload items, every
-item's MAC is checked, and each message must be in the books as the host answered it: totals alone would hide errors
-that cancel out.
+item's MAC is checked, and each transaction must be in the books with its class, amount and card, and nothing beside
+them: totals alone would hide errors that cancel out. Whether money was refused is judged by what is booked, not by
+the answer that its message got.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, CODE_UPLOAD, BatchReference
+from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, CODE_UPLOAD, BatchReference, Reply
 from posdecom_protocol.documents.receipt import Refusal
-from posdecom_protocol.documents.seal import Seal, SealedContext
-from posdecom_protocol.errors import MessageError, PosdecomError
+from posdecom_protocol.documents.seal import Seal, SealedContext, item_ranges_hold
+from posdecom_protocol.errors import KeyMaterialError, MessageError, PosdecomError
 from posdecom_protocol.iso8583 import ENVELOPE_BYTES, decode
 from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, TransactionClass
-from posdecom_protocol.records import Item, ItemKind, chain_head, decode_item
+from posdecom_protocol.records import Item, ItemKind, Summary, chain_head, decode_item
 from posdecom_protocol.release import Findings
 
-from .books import Source
+from .books import Posting, Source
+from .host import CODE_BATCH_CLOSED
 from .hsm import Hsm
 from .ledger import Ledger, Place
 
@@ -46,6 +48,8 @@ _ENDS: Final[Mapping[str, frozenset[ItemKind]]] = MappingProxyType(
     }
 )
 """By dialect: any of these, approved, ends the batch."""
+
+_OTHER_BOOKS: Final = "context {}: the acquirer's books do not agree with the seal"
 
 _MONEY: Final = frozenset({ItemKind.ADVICE, ItemKind.REFUND})
 _OFFLINE: Final = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
@@ -71,8 +75,13 @@ class _Message:
 
     sequence: int
     item: Item
+    place: Place
+    account: bytes
+    """Field 57, empty where the message has none."""
     code: str | None
     """The host's answer code, None where the message never arrived."""
+    posting: Posting | None
+    """What the books have of the transaction that it is about."""
 
     @property
     def is_approved(self) -> bool:
@@ -80,33 +89,53 @@ class _Message:
 
     @property
     def was_taken(self) -> bool:
-        """Totals are taken also where the host asks for the whole batch."""
+        """Money is taken where it is booked; totals also where the host asks for the whole batch."""
+        if self.item.kind in _MONEY:
+            return self.is_booked
         return self.is_approved or (self.item.kind is ItemKind.TOTALS and self.code == CODE_UPLOAD)
 
+    @property
+    def is_booked(self) -> bool:
+        """The books have the transaction with this class, card group and amount."""
+        one, other = self.posting, self.item.summary
+        return (
+            one is not None
+            and other is not None
+            and (one.transaction_class, one.group, one.amount, one.currency)
+            == (other.transaction_class, other.group, other.amount, other.currency)
+        )
 
-def audit(seal: Seal, items: Sequence[bytes], ledger: Ledger, hsm: Hsm, cutoff_at: int) -> Audit:
-    """Count again. `Disagreement` where no delivery could mend it. ``cutoff_at``: the order's, seconds since 1970."""
+
+def audit(
+    seal: Seal, items: Sequence[bytes], ledger: Ledger, hsm: Hsm, key_set: bytes, cutoff_at: int
+) -> Audit:
+    """Count again. `Disagreement` where no delivery could mend it.
+
+    ``key_set``: initial key id of the terminal (8 bytes). ``cutoff_at``: the order's, seconds since 1970.
+    """
     if len(items) != seal.item_count or chain_head(items) != seal.head:
         raise Disagreement("the items do not add up to the seal's chain head")
-    messages = [_looked_up(sequence, data, ledger, hsm) for sequence, data in enumerate(items, 1)]
+    if not item_ranges_hold(seal):
+        raise Disagreement("the seal's contexts do not share out its items")
+    messages = [_looked_up(sequence, data, ledger, hsm, key_set) for sequence, data in enumerate(items, 1)]
     missing: list[int] = []
     findings: dict[int, Findings] = {}
     held: dict[int, Tally] = {}
     for context in seal.contexts:
+        own = messages[context.item_first - 1 : context.item_last]
+        _check_context(context, own)
+        missing += _missing(context, own, ledger)
+        if not missing:
+            _check_books(context, own, ledger, hsm)
         if not context.is_empty:
-            own = messages[context.item_first - 1 : context.item_last]
-            _check_context(context, own)
-            missing += _missing(own, _ENDS.get(context.dialect, frozenset()))
             findings[context.index] = _findings(context, own)
-            if not missing:
-                _check_books(context, own, ledger)
             held[context.currency] = held.get(context.currency, Tally()) + _held(context, ledger, cutoff_at)
     return Audit(
         tuple(missing), findings, {currency: tally for currency, tally in held.items() if tally.count}
     )
 
 
-def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm) -> _Message:
+def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm, key_set: bytes) -> _Message:
     try:
         item = decode_item(data)
         message = decode(item.message)
@@ -114,34 +143,56 @@ def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm) -> _Message
         place = Place(message.text(41), batch, int(message.text(11)))
     except MessageError as error:
         raise Disagreement(f"item {sequence} is no message") from error
-    if not hsm.mac_is_good(ksn, item.message):
+    if not ksn.startswith(key_set) or not hsm.mac_is_good(ksn, item.message):
         raise Disagreement(f"item {sequence} has a MAC that is not this terminal's")
     exchange = ledger.exchange(place, ksn)
     digest = hashlib.sha256(item.message[ENVELOPE_BYTES:]).digest()
     arrived = exchange is not None and (exchange.ksn, exchange.digest) == (ksn, digest)
-    return _Message(sequence, item, exchange.code if exchange is not None and arrived else None)
+    code = exchange.code if exchange is not None and arrived else None
+    stan = place.stan if item.summary is None else item.summary.stan
+    if item.kind in _MONEY and (item.summary is None or stan != place.stan):
+        raise Disagreement(f"item {sequence} is about another transaction than it says")
+    account = message.binary(57) if 57 in message.fields else b""
+    return _Message(sequence, item, place, account, code, ledger.posting(place._replace(stan=stan)))
 
 
 def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None:
     """The seal's totals are those of its own upload items, and every item is of this context."""
-    if any(message.item.context != context.index for message in messages):
+    batch = context.index, context.tid, context.batch
+    if any((one.item.context, *one.place[:2]) != batch for one in messages):
         raise Disagreement(f"context {context.index} holds items of another")
+    uploads: dict[int, Summary] = {}
     totals = {group: GroupTotals(group) for group in CardGroup}
     for summary in (one.item.summary for one in messages if one.item.kind is ItemKind.UPLOAD):
-        if summary is None:
-            raise Disagreement(f"context {context.index} uploads something that is no transaction")
+        if summary is None or summary.stan in uploads:
+            raise Disagreement(f"context {context.index} uploads a transaction twice, or none")
+        uploads[summary.stan] = summary
         totals[summary.group] = totals[summary.group].plus(summary.transaction_class, summary.amount)
+    for one in messages:
+        if one.item.kind in _MONEY and uploads.get(one.place.stan) != one.item.summary:
+            raise Disagreement(f"item {one.sequence} is money that the totals do not count")
     if _by_group(context) != totals:
         raise Disagreement(f"context {context.index}: the seal's totals are not those of its transactions")
 
 
-def _missing(messages: Sequence[_Message], ends: frozenset[ItemKind]) -> Iterator[int]:
+def _missing(context: SealedContext, messages: Sequence[_Message], ledger: Ledger) -> Iterator[int]:
     """What never arrived. Of the messages that may end the batch one must be approved; which, the totals decide."""
-    is_ended = any(one.is_approved for one in messages if one.item.kind in ends)
+    ends = _ENDS.get(context.dialect, frozenset())
+    has_to = set(_MUST_ARRIVE)
+    if not any(one.is_approved for one in messages if one.item.kind in ends):
+        has_to |= ends
+        if _wants_uploads(context, messages, ledger):
+            has_to.add(ItemKind.UPLOAD)
     for one in messages:
-        has_to = one.item.kind in _MUST_ARRIVE or (one.item.kind in ends and not is_ended)
-        if has_to and one.code is None:
+        if one.item.kind in has_to and one.code is None and not (one.item.kind in _MONEY and one.is_booked):
             yield one.sequence
+
+
+def _wants_uploads(context: SealedContext, messages: Sequence[_Message], ledger: Ledger) -> bool:
+    """Whether the host was told the totals and did not find them equal."""
+    replies = ledger.replies(context.tid, context.batch)
+    asked = any(one.item.kind is ItemKind.TOTALS and one.code == CODE_UPLOAD for one in messages)
+    return asked or (replies is not None and replies != (Reply.BALANCED, Reply.BALANCED))
 
 
 def _findings(context: SealedContext, messages: Sequence[_Message]) -> Findings:
@@ -173,21 +224,37 @@ def _withheld(context: SealedContext, messages: Sequence[_Message]) -> Tally:
         summary = one.item.summary
         if one.item.kind is ItemKind.UPLOAD and summary is not None and summary.transaction_class in _OFFLINE:
             tally = Tally(tally.count - 1, tally.amount - summary.amount)
+    if tally.count < 0 or tally.amount < 0:
+        raise Disagreement(f"context {context.index} uploads more offline sales than it holds")
     return tally
 
 
-def _check_books(context: SealedContext, messages: Sequence[_Message], ledger: Ledger) -> None:
-    """The books' totals are the seal's, less exactly what the host refused."""
-    expected = _by_group(context)
+def _check_books(context: SealedContext, messages: Sequence[_Message], ledger: Ledger, hsm: Hsm) -> None:
+    """The books' transactions are those of the seal, less exactly what the host refused."""
+    refused = {one.place.stan: one for one in messages if one.item.kind in _MONEY and not one.is_booked}
+    for one in refused.values():
+        if one.code == CODE_BATCH_CLOSED:
+            raise Disagreement(f"item {one.sequence} came after the end of its batch")
+        if one.is_approved or one.posting is not None:
+            raise Disagreement(_OTHER_BOOKS.format(context.index))
+    booked = ledger.postings(context.tid, context.batch)
+    named = {one.stan for one in booked if SIDE[one.transaction_class] is not Side.NEITHER}
     for one in messages:
         summary = one.item.summary
-        if one.item.kind in _MONEY and summary is not None and not one.was_taken:
-            expected[summary.group] = _less(
-                expected[summary.group], summary.transaction_class, summary.amount
-            )
-    books = {one.group: one for one in ledger.totals(context.tid, context.batch)}
-    if any(books[group] != totals for group, totals in expected.items()):
-        raise Disagreement(f"context {context.index}: the acquirer's books do not agree with the seal")
+        if one.item.kind is ItemKind.UPLOAD and summary is not None and summary.stan not in refused:
+            named.discard(summary.stan)
+            if not one.is_booked or not _is_its_card(one, hsm):
+                raise Disagreement(_OTHER_BOOKS.format(context.index))
+    if named:
+        raise Disagreement(_OTHER_BOOKS.format(context.index))
+
+
+def _is_its_card(message: _Message, hsm: Hsm) -> bool:
+    try:
+        card = hsm.open_card(message.account)
+    except (MessageError, KeyMaterialError) as error:
+        raise Disagreement(f"item {message.sequence} has account data that do not open") from error
+    return message.posting is not None and card.digest == message.posting.card
 
 
 def _held(context: SealedContext, ledger: Ledger, cutoff_at: int) -> Tally:
@@ -211,12 +278,3 @@ def _by_group(context: SealedContext) -> dict[CardGroup, GroupTotals]:
     if len(sealed) != len(context.totals):
         raise Disagreement(f"context {context.index}: the seal has two totals for one card group")
     return {group: sealed.get(group, GroupTotals(group)) for group in CardGroup}
-
-
-def _less(totals: GroupTotals, transaction_class: TransactionClass, amount: int) -> GroupTotals:
-    one = GroupTotals(totals.group).plus(transaction_class, amount)
-    return GroupTotals(
-        totals.group,
-        Tally(totals.debit.count - one.debit.count, totals.debit.amount - one.debit.amount),
-        Tally(totals.credit.count - one.credit.count, totals.credit.amount - one.credit.amount),
-    )

@@ -13,24 +13,27 @@ from typing import Final, Protocol
 
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.cose import SigningKey
-from posdecom_protocol.custody import decode_custody, encode_receipts
+from posdecom_protocol.custody import encode_receipts, read_custody
 from posdecom_protocol.documents import Signed, authenticate, issue, open_document
 from posdecom_protocol.documents.certificate import Certificate, State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Basis
-from posdecom_protocol.documents.seal import Seal, Tamper
+from posdecom_protocol.documents.seal import Seal, SealedContext, Tamper
 from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.guard import needs_second_signature
+from posdecom_protocol.messages import RECEIPTS_BYTES_MAX
 from posdecom_protocol.money import Tally
 from posdecom_protocol.release import Terms, receipt_over
 from posdecom_protocol.verdict import judge
 
 from ..site import BookedTerminal, SiteError
+from ..terminal.device import Context
 from .audit import Audit, Disagreement, audit
 from .books import Denial
 from .hsm import Hsm
 from .ledger import Ledger
+from .standing import next_batch
 
 REMARK_CHARACTERS_MAX: Final = 400
 """Of a receipt; some ten currencies fit."""
@@ -111,18 +114,19 @@ class Desk:
     def post_seal(self, body: bytes, now: float) -> Answer:
         """POST /v1/seals: order, seal and all items. 200 receipts, 202 wait, 409 items missing, 422 refused."""
         try:
-            custody = decode_custody(body)
-            order, seal = open_document(custody.order, Order), open_document(custody.seal, Seal)
-            self._judge_documents(order, seal, now)
+            order_data, seal_data, items = read_custody(body)
+            order, seal = open_document(order_data, Order), open_document(seal_data, Seal)
+            terminal = self._judge_documents(order, seal)
             signed = self._shelf.get(f"receipts-{seal.digest.hex()}")
             if signed is not None:
                 return Answer(OK, signed)
-            result = audit(seal.body, custody.items, self._ledger, self._hsm, order.body.cutoff_at)
+            key_set, cutoff_at = terminal.initial_key_id, order.body.cutoff_at
+            result = audit(seal.body, tuple(items), self._ledger, self._hsm, key_set, cutoff_at)
+            if result.missing:
+                return Answer(CONFLICT, json.dumps({"missing": result.missing[:MISSING_MAX]}).encode())
+            return self._sign_receipts(order, seal, result, now)
         except (DocumentError, MessageError, SiteError, Disagreement) as error:
             return _problem(REFUSED, str(error))
-        if result.missing:
-            return Answer(CONFLICT, json.dumps({"missing": result.missing[:MISSING_MAX]}).encode())
-        return self._sign_receipts(order, seal, result, now)
 
     def post_certificate(self, body: bytes, now: float) -> Answer:
         """POST /v1/certificates: the closure over it, once the terminal's side is complete."""
@@ -141,7 +145,7 @@ class Desk:
 
     # --- private -----------------------------------------------------------------------------------
 
-    def _judge_documents(self, order: Signed[Order], seal: Signed[Seal], now: float) -> None:
+    def _judge_documents(self, order: Signed[Order], seal: Signed[Seal]) -> BookedTerminal:
         authenticate(order, self._anchors, order.body.issued_at)
         signer = authenticate(seal, self._anchors, at=None)
         terminal = self._terminal(seal.body.serial)
@@ -150,9 +154,34 @@ class Desk:
         if seal.body.order_digest != order.digest:
             raise Disagreement("the seal is not under this order")
         self._refuse_stale(order)
-        booked = [(one.index, one.mid, one.tid, one.currency) for one in terminal.contexts]
-        if [(one.index, one.mid, one.tid, one.currency) for one in seal.body.contexts] != booked:
+        same_number = len(seal.body.contexts) == len(terminal.contexts)
+        pairs = zip(seal.body.contexts, terminal.contexts, strict=False)
+        if not (same_number and all(self._is_booked(sealed, context) for sealed, context in pairs)):
             raise Disagreement("the seal's contexts are not those in the books")
+        return terminal
+
+    def _is_booked(self, sealed: SealedContext, context: Context) -> bool:
+        """Its batch is the booked one, or one that came after it because the host ended those between."""
+        batch = context.batch
+        while batch != sealed.batch and self._ledger.batch_end(context.tid, batch) is not None:
+            batch = next_batch(batch)
+        return (
+            sealed.index,
+            sealed.acquirer,
+            sealed.mid,
+            sealed.tid,
+            sealed.currency,
+            sealed.dialect,
+            sealed.batch,
+        ) == (
+            context.index,
+            context.acquirer,
+            context.mid,
+            context.tid,
+            context.currency,
+            context.dialect,
+            batch,
+        )
 
     def _refuse_stale(self, order: Signed[Order]) -> None:
         """An order that a later one has replaced is acted on no more."""
@@ -173,7 +202,10 @@ class Desk:
             if self._signers.approver is None:
                 return _problem(WAITING, _WAITING_FOR[basis])
             keys.append(self._signers.approver)
-        signed = encode_receipts([issue(receipt, key) for key in keys])
+        receipts = [issue(receipt, key) for key in keys]
+        if sum(map(len, receipts)) > RECEIPTS_BYTES_MAX:
+            raise Disagreement("more was refused than a receipt can name")
+        signed = encode_receipts(receipts)
         self._shelf.put(f"receipts-{seal.digest.hex()}", signed)
         return Answer(OK, signed)
 
@@ -181,6 +213,8 @@ class Desk:
         authenticate(certificate, self._anchors, now)
         if state not in (State.COMPLETE, State.EXCEPTIONS):
             raise Disagreement("the certificate is not complete at the terminal")
+        assert certificate.body.order is not None  # complete at the terminal
+        self._refuse_stale(open_document(certificate.body.order, Order))
 
     def _close(self, certificate: Signed[Certificate], terminal: BookedTerminal, now: float) -> bytes:
         """Forget the terminal first, then say so."""

@@ -56,6 +56,11 @@ class FolderShelf:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._directory / name)
+        directory = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,13 @@ def standing(seal: Seal, items: Sequence[bytes], ledger: Ledger) -> Standing:
     """What the books say of the items of ``seal``, numbered from 1."""
     taken = (sequence for sequence, data in enumerate(items, 1) if _was_taken(data, ledger))
     ended = [one for one in seal.contexts if ledger.batch_end(one.tid, one.batch) is not None]
-    next_batches = tuple(NextBatch(one.index, one.batch % BATCH_MAX + 1) for one in ended)
+    next_batches = tuple(NextBatch(one.index, next_batch(one.batch)) for one in ended)
     return Standing(tuple(_spans(taken)), tuple(one.index for one in ended), next_batches)
+
+
+def next_batch(batch: int) -> int:
+    """Batch numbers are 1 to 999999 and round again."""
+    return batch % BATCH_MAX + 1
 
 
 def _was_taken(data: bytes, ledger: Ledger) -> bool:
