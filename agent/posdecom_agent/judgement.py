@@ -1,6 +1,6 @@
-"""What the acquirer signed, judged before a job keeps it. Pure.
+"""What acquirer and terminal signed, judged before a job keeps it. Pure.
 
-A row of the journal is for ever: a receipt or closure that does not fit would stand in the way of the right one. The
+A row of the journal is for ever: a document that does not fit would stand in the way of the right one. The
 terminal and every reader of the certificate judge again, by the same tables.
 """
 
@@ -8,30 +8,63 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from posdecom_protocol import chain
 from posdecom_protocol.certificates import Anchors
-from posdecom_protocol.documents import authenticate
+from posdecom_protocol.cose import digest
+from posdecom_protocol.documents import Signed, authenticate, open_document
+from posdecom_protocol.documents.evidence import Evidence
+from posdecom_protocol.documents.order import Order
+from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.guard import GuardRefusal, Holding, check_release
 from posdecom_protocol.lifecycle import LifecycleState
-from posdecom_protocol.messages import Refusal
 from posdecom_protocol.verdict import judge
 
 from .job import Job
 from .refusals import REFUSALS
 
 
+def check_seal(seal: Signed[Seal], order: Signed[Order], anchors: Anchors) -> None:
+    """`DocumentError` unless the terminal of ``order`` made ``seal`` under it."""
+    if authenticate(seal, anchors, at=None).serial_number != order.body.serial:
+        raise DocumentError("seal", "is signed by another terminal")
+    if seal.body.order_digest != order.digest or seal.body.serial != order.body.serial:
+        raise DocumentError("seal", "is not under this order")
+
+
 def check_receipts(receipts: Sequence[bytes], job: Job, anchors: Anchors) -> None:
     """`DocumentError` unless the terminal of ``job`` can take ``receipts`` for its seal."""
     assert job.seal is not None, "receipts before the seal"
-    order_signer = authenticate(job.order, anchors, at=None)
-    serial = job.order.body.serial
-    holding = Holding(serial, LifecycleState.FROZEN, anchors, job.order, order_signer, job.seal)
+    check_receipts_over(receipts, job.order, job.seal, anchors)
+
+
+def check_receipts_over(
+    receipts: Sequence[bytes], order: Signed[Order], seal: Signed[Seal], anchors: Anchors
+) -> None:
+    """`DocumentError` unless a terminal that is frozen under ``order`` and made ``seal`` can take ``receipts``.
+
+    An order that only settles has receipts too; it is the erase that they do not release.
+    """
+    order_signer = authenticate(order, anchors, at=None)
+    holding = Holding(order.body.serial, LifecycleState.FROZEN, anchors, order, order_signer, seal)
     try:
-        check_release(receipts, holding)
+        check_release(receipts, holding, erase=False)
     except GuardRefusal as refusal:
-        # an order that only settles has receipts too; it is the erase that they do not release
-        if refusal.reason is not Refusal.ACTION:
-            raise DocumentError("receipt", REFUSALS[refusal.reason]) from refusal
+        raise DocumentError("receipt", REFUSALS[refusal.reason]) from refusal
+
+
+def check_evidence(data: bytes, job: Job, anchors: Anchors) -> None:
+    """`DocumentError` unless the terminal that sealed ``job`` says here what it destroyed against its receipts."""
+    assert job.seal is not None, "evidence before the seal"
+    evidence = open_document(data, Evidence)
+    signer = authenticate(evidence, anchors, at=None)
+    serial = job.order.body.serial
+    if (signer.serial_number, evidence.body.serial) != (serial, serial):
+        raise DocumentError("evidence", "is signed by another terminal")
+    if signer.public_key != authenticate(job.seal, anchors, at=None).public_key:
+        raise DocumentError("evidence", "is signed by another key than the seal")
+    receipts = tuple(digest(receipt) for receipt in job.receipts)
+    chain.check_evidence(evidence.body, job.order, job.seal, receipts)
 
 
 def check_closure(closure: bytes, job: Job, anchors: Anchors) -> None:

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from posdecom_protocol.cose import digest
-from posdecom_protocol.documents import Signed, authenticate, open_document
-from posdecom_protocol.documents.evidence import Evidence
+from posdecom_protocol.documents import open_document
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.greeting import Welcome
@@ -45,7 +44,7 @@ from posdecom_protocol.stack import ChannelOver, LinkOver, Stack
 
 from .approach import Access, Answered, Approach, Met, Over, Ready, Stranger
 from .job import Job
-from .judgement import check_receipts
+from .judgement import check_evidence, check_receipts, check_seal
 
 ITEMS_PER_READ: Final = 64
 """About one bulk of messages: what is lost if the laptop dies before it is synced."""
@@ -263,15 +262,13 @@ class Visit:
             case ProofKind.SECOND_RECEIPT:
                 self._keep_receipts((*self._receipts, proof.document))
             case ProofKind.EVIDENCE:
-                evidence = open_document(proof.document, Evidence)
-                self._authenticated(evidence)
-                self._check_evidence(evidence.body)
+                check_evidence(proof.document, self._job, self._access.anchors)
                 self._job.keep_once("evidence", proof.document)
             case ProofKind.ORDER:
                 raise AssertionError("no visit asks for the order")
 
     def _keep_seal(self, seal: bytes) -> None:
-        self._authenticated(open_document(seal, Seal))
+        check_seal(open_document(seal, Seal), self._job.order, self._access.anchors)
         self._job.keep_seal(seal)
 
     def _keep_receipts(self, receipts: tuple[bytes, ...]) -> None:
@@ -325,19 +322,6 @@ class Visit:
         self.end = end
         self._answer_by = self._ask_again_at = None
         self._approach.close(now)
-
-    # --- judging documents -----------------------------------------------------------------------------
-
-    def _authenticated(self, document: Signed[Any]) -> None:
-        signer = authenticate(document, self._access.anchors, at=None)
-        if signer.serial_number != self._job.order.body.serial:
-            raise DocumentError(type(document.body).__name__.lower(), "is signed by another terminal")
-
-    def _check_evidence(self, evidence: Evidence) -> None:
-        seal = self._job.seal
-        receipts = tuple(digest(receipt) for receipt in self._job.receipts)
-        if seal is None or evidence.seal_digest != seal.digest or evidence.receipt_digests != receipts:
-            raise DocumentError("evidence", "does not belong to this seal and receipt")
 
     # --- the table: what a terminal in a state is asked for ----------------------------------------------
 

@@ -153,7 +153,8 @@ def _check_links(chain: Chain, anchors: Anchors, signers: Signers) -> None:
         if chain.receipts:
             _check_receipts(chain, chain.order, chain.seal, anchors, signers["order"])
         if chain.evidence is not None:
-            _check_evidence(chain, chain.order, chain.seal, chain.evidence.body)
+            receipts = tuple(receipt.digest for receipt in chain.receipts)
+            check_evidence(chain.evidence.body, chain.order, chain.seal, receipts)
             if signers["evidence"].public_key != signers["seal"].public_key:
                 raise DocumentError("evidence", "is signed by another key than the seal")
     if chain.closure is None:
@@ -183,7 +184,10 @@ def _check_receipts(
         raise DocumentError("receipt", str(error)) from error
 
 
-def _check_evidence(chain: Chain, order: Signed[Order], seal: Signed[Seal], evidence: Evidence) -> None:
+def check_evidence(
+    evidence: Evidence, order: Signed[Order], seal: Signed[Seal], receipt_digests: tuple[bytes, ...]
+) -> None:
+    """`DocumentError` unless ``evidence`` names exactly these documents, the seal's challenge and the order's mode."""
     stated = (
         evidence.order_digest,
         evidence.seal_digest,
@@ -191,6 +195,5 @@ def _check_evidence(chain: Chain, order: Signed[Order], seal: Signed[Seal], evid
         evidence.nonce,
         evidence.mode,
     )
-    receipts = tuple(receipt.digest for receipt in chain.receipts)
-    if stated != (order.digest, seal.digest, receipts, seal.body.challenge, order.body.mode):
+    if stated != (order.digest, seal.digest, receipt_digests, seal.body.challenge, order.body.mode):
         raise DocumentError("evidence", "does not belong to this order, seal and receipt")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from document_chain import (
     ACQUIRER,
     ANCHORS,
+    APPROVER,
+    BY_ROLE,
     SERIAL,
     TERMINALS,
     Documents,
@@ -30,11 +34,12 @@ from posdecom_agent.job import Job
 from posdecom_agent.journal import MemoryJournal
 from posdecom_protocol.certificates import Role
 from posdecom_protocol.cose import digest
-from posdecom_protocol.documents import open_document
+from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import Account, Action, AfterCutoff, Mode, Order, Preauths, Reason
-from posdecom_protocol.documents.receipt import Basis
+from posdecom_protocol.documents.receipt import Basis, Receipt
+from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.guard import check_release
 from posdecom_protocol.money import Tally
 
@@ -96,7 +101,8 @@ ORDER = (
     "--issuer", "acquirer-a",
 )  # fmt: skip
 RECEIPT = ("receipt", "new", "--order", "@order.cose", "--seal", "@seal.cose", "--issuer", "acquirer-a")
-SIGN = ("receipt", "sign", "@receipt.cose")
+JUDGED_BY = ("--order", "@order.cose", "--seal", "@seal.cose", "--trust", "@trust.pem")
+SIGN = ("receipt", "sign", "@receipt.cose", *JUDGED_BY)
 CLOSURE = ("closure", "new", "@certificate.cose", "--issuer", "acquirer-a")
 VERIFY = ("verify", "@file.cose", "--trust", "@trust.pem")
 
@@ -152,12 +158,68 @@ def test_what_is_given_up_needs_a_second_signature_and_then_releases(
 ) -> None:
     assert run(desk, *RECEIPT, "--exception", "--undelivered", "0:1:1000", *by("release", "@one.cose")) == 0
     assert "posdecom receipt sign" in capsys.readouterr().err
-    assert run(desk, "receipt", "sign", "@one.cose", *by("approver", "@two.cose")) == 0
+    assert run(desk, "receipt", "sign", "@one.cose", *JUDGED_BY, *by("approver", "@two.cose")) == 0
+    said = capsys.readouterr().err
+    assert f"over terminal {SERIAL}, exception" in said
+    assert "delivered 2 for 2500, refused 0 for 0, undelivered 1 for 1000, withheld 0 for 0" in said
     one, two = ((desk / f"{name}.cose").read_bytes() for name in ("one", "two"))
     receipt = check_release([one, two], holding(documents)).receipt
     (context,) = receipt.contexts
     assert (context.delivered, context.undelivered) == (Tally(2, 2500), Tally(1, 1000))
     assert receipt.basis is Basis.EXCEPTION
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda body: replace(body, serial="T-0002"), "receipt: it names another terminal"),
+        (lambda body: replace(body, order_digest=bytes(32)), "receipt: it belongs to another order"),
+        (lambda body: replace(body, seal_digest=bytes(32)), "receipt: it does not agree with"),
+        (lambda body: replace(body, contexts=()), "receipt: it does not agree with"),
+        (lambda body: replace(body, challenge=bytes(32)), "receipt: it was made for an earlier freeze"),
+    ],
+)
+def test_nobody_puts_a_second_signature_under_what_the_terminal_would_refuse(
+    desk: Path,
+    documents: Documents,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Receipt], Receipt],
+    said: str,
+) -> None:
+    body = change(open_document(documents.receipts[0], Receipt).body)
+    (desk / "receipt.cose").write_bytes(issue(body, BY_ROLE[Role.RELEASE]))
+    assert run(desk, *SIGN, *by("approver")) == Exit.FORGED
+    assert said in capsys.readouterr().err
+    assert not (desk / "new.cose").exists()
+
+
+def test_nobody_puts_a_second_signature_beside_one_that_may_not_release(
+    desk: Path, documents: Documents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two who may only approve would otherwise make up a receipt between them, and one who may release be shown it."""
+    body = open_document(documents.receipts[0], Receipt).body
+    (desk / "receipt.cose").write_bytes(issue(body, APPROVER))
+    assert run(desk, *SIGN, *by("release")) == Exit.FORGED
+    assert_three_lines(capsys, "PD-E40", "receipt, ")
+    assert not (desk / "new.cose").exists()
+
+
+@pytest.mark.parametrize("signer", ["release", "order"])
+def test_the_second_signature_is_by_another_key_that_may_give_it(
+    desk: Path, capsys: pytest.CaptureFixture[str], signer: str
+) -> None:
+    assert run(desk, *SIGN, *by(signer)) == Exit.FORGED
+    assert "error[PD-E40]: " in capsys.readouterr().err
+    assert not (desk / "new.cose").exists()
+
+
+def test_a_seal_that_is_not_the_terminals_gets_no_second_signature(
+    desk: Path, documents: Documents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger = Identity("another terminal", "T-0002").hand(TERMINALS, Role.TERMINAL)
+    (desk / "seal.cose").write_bytes(issue(open_document(documents.seal, Seal).body, stranger))
+    assert run(desk, *SIGN, *by("approver")) == Exit.FORGED
+    assert_three_lines(capsys, "PD-E40", "seal: is signed by another terminal")
 
 
 # --- closure and the readers ----------------------------------------------------------------------------------
@@ -290,8 +352,8 @@ def test_a_key_and_a_certificate_that_are_no_pair_sign_nothing(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("receipt", "sign", "@order.cose"),
-        ("receipt", "sign", "@garbage"),
+        ("receipt", "sign", "@order.cose", *JUDGED_BY),
+        ("receipt", "sign", "@garbage", *JUDGED_BY),
         ("closure", "new", "@order.cose", "--issuer", "a"),
         ("closure", "new", "@empty", "--issuer", "a"),
         ("receipt", "new", "--order", "@seal.cose", "--seal", "@seal.cose", "--issuer", "a"),
@@ -319,8 +381,8 @@ def test_a_file_that_is_not_there_is_a_wrong_command_line(
 def test_a_folder_that_is_not_there_is_named_as_it_was_typed(
     desk: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
-    assert run(desk, *arguments, *by("order", "@nowhere/new.cose")) == Exit.USAGE
-    assert_three_lines(capsys, "PD-E06", f"{desk}/nowhere/new.cose is not there")
+    assert run(desk, *arguments, *by("approver", "@nowhere/new.cose")) == Exit.USAGE
+    assert f"error[PD-E06]: {desk}/nowhere/new.cose is not there\ncause: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["garbage", "empty", "order.cose", "closure.cose", "trust.pem"])

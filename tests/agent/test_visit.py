@@ -36,6 +36,7 @@ from posdecom_protocol.channel import Channel
 from posdecom_protocol.cose import digest
 from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.evidence import Evidence
+from posdecom_protocol.documents.order import Mode
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.greeting import Hello, Service, Welcome
 from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
@@ -66,6 +67,7 @@ from release_case import Case, begin_job, open_case
 OUT_OF_PLACE = CutOff(ChannelOver("the terminal sent a message out of place"))
 TERMINAL_PEER = validate(BY_ROLE[Role.TERMINAL_CHANNEL].chain, ANCHORS, Role.TERMINAL_CHANNEL, None)
 TECHNICIAN_PEER = validate(BY_ROLE[Role.TECHNICIAN_CHANNEL].chain, ANCHORS, Role.TECHNICIAN_CHANNEL, None)
+OTHER_KEY = Identity("the same terminal with another key", SERIAL).hand(TERMINALS, Role.TERMINAL)
 STRANGER = Identity("another terminal", "T-0002").hand(TERMINALS, Role.TERMINAL)
 
 
@@ -535,6 +537,14 @@ def evidence(change: Callable[[Evidence], Evidence]) -> bytes:
         (issue(open_document(paper().evidence, Evidence).body, STRANGER), "evidence: is signed by another"),
         (evidence(lambda body: replace(body, seal_digest=bytes(32))), "evidence: does not belong"),
         (evidence(lambda body: replace(body, receipt_digests=(bytes(32),))), "evidence: does not belong"),
+        (evidence(lambda body: replace(body, order_digest=bytes(32))), "evidence: does not belong"),
+        (evidence(lambda body: replace(body, nonce=bytes(32))), "evidence: does not belong"),
+        (evidence(lambda body: replace(body, mode=Mode.REDEPLOY)), "evidence: does not belong"),
+        (evidence(lambda body: replace(body, serial="T-0002")), "evidence: is signed by another terminal"),
+        (
+            issue(open_document(paper().evidence, Evidence).body, OTHER_KEY),
+            "evidence: is signed by another key",
+        ),
         (paper().receipts[0], "evidence, typ"),
     ],
 )

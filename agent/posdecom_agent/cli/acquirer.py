@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from .output import Output
+
+if TYPE_CHECKING:
+    from posdecom_protocol.cose import SigningKey
 
 FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 NEW_FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -45,20 +48,30 @@ def parse_time(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 def sign(output: Output, command: str, body: Any, key_file: Path, chain_file: Path, path: Path) -> None:
-    """Sign ``body`` and save it. Whatever cannot be signed was typed wrong: `click.UsageError`, nothing written."""
-    from posdecom_protocol.documents import issue
-    from posdecom_protocol.errors import DocumentError
+    """Sign ``body`` and save it."""
+    save(output, command, path, signed(body, load_key(key_file, chain_file)))
 
+
+def load_key(key_file: Path, chain_file: Path) -> SigningKey:
+    """Who signs. Files that are no pair were typed wrong: `click.UsageError`."""
     from ..signer import load_signer
     from ..site import SiteError
 
     try:
-        data = issue(body, load_signer(key_file, chain_file))
+        return load_signer(key_file, chain_file)
     except SiteError as error:
         raise click.UsageError(str(error)) from error
+
+
+def signed(body: Any, key: SigningKey) -> bytes:
+    """``body`` as a document. Whatever cannot be signed was typed wrong: `click.UsageError`."""
+    from posdecom_protocol.documents import issue
+    from posdecom_protocol.errors import DocumentError
+
+    try:
+        return issue(body, key)
     except DocumentError as error:
         raise click.UsageError(f"this cannot be signed: {error}") from error
-    save(output, command, path, data)
 
 
 def save(output: Output, command: str, path: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from .acquirer import FILE, signer_options
 from .output import Output, output_options, pass_output
 
 if TYPE_CHECKING:
+    from posdecom_protocol.documents.receipt import Receipt
     from posdecom_protocol.documents.seal import Seal
     from posdecom_protocol.money import Tally
     from posdecom_protocol.release import Findings
@@ -76,16 +78,63 @@ def new(
 
 @command.command("sign")
 @click.argument("receipt", type=FILE)
+@click.option("--order", "order_file", required=True, type=FILE, help="The order that the seal is under.")
+@click.option("--seal", "seal_file", required=True, type=FILE, help="The terminal's seal, from the terminal.")
+@click.option("--trust", required=True, type=FILE, help="PEM bundle of your own and the maker's anchors.")
 @signer_options
 @output_options
 @pass_output
-def sign(output: Output, receipt: Path, key_file: Path, chain_file: Path, out_file: Path) -> None:
-    """Put a second signature under exactly what RECEIPT says, by another key."""
-    from posdecom_protocol.documents import open_document
-    from posdecom_protocol.documents.receipt import Receipt
+def sign(
+    output: Output,
+    receipt: Path,
+    order_file: Path,
+    seal_file: Path,
+    trust: Path,
+    key_file: Path,
+    chain_file: Path,
+    out_file: Path,
+) -> None:
+    """Put a second signature under exactly what RECEIPT says, by another key.
 
-    body = open_document(receipt.read_bytes(), Receipt).body
-    acquirer.sign(output, "receipt-sign", body, key_file, chain_file, out_file)
+    RECEIPT must be signed by somebody who may release, over a seal of the order's terminal; what it gives up is shown.
+    Written is only what the terminal will take, by the terminal's own conditions."""
+    from posdecom_protocol.certificates import Role
+    from posdecom_protocol.documents import authenticate, open_document
+    from posdecom_protocol.documents.receipt import Receipt
+    from posdecom_protocol.documents.seal import Seal
+
+    from ..judgement import check_receipts_over, check_seal
+    from . import work
+
+    key, anchors = acquirer.load_key(key_file, chain_file), work.read_trust(trust)
+    order = work.read_order(order_file, anchors)
+    seal = open_document(seal_file.read_bytes(), Seal)
+    check_seal(seal, order, anchors)
+    first = open_document(receipt.read_bytes(), Receipt)
+    authenticate(first, anchors, first.body.issued_at, Role.RELEASE)
+    for line in _sums(first.body, seal.body):
+        output.say(line)
+    second = acquirer.signed(first.body, key)
+    check_receipts_over((first.data, second), order, seal, anchors)
+    acquirer.save(output, "receipt-sign", out_file, second)
+
+
+def _sums(receipt: Receipt, seal: Seal) -> Iterator[str]:
+    """What somebody who signs has to know: which terminal, and what became of the money."""
+    basis = receipt.basis.name.lower()
+    yield f"receipt {receipt.receipt_id} of {receipt.issuer} over terminal {receipt.serial}, {basis}"
+    accounts = {one.index: f"{one.mid}/{one.tid} batch {one.batch}" for one in seal.contexts}
+    for one in receipt.contexts:
+        tallies = {
+            "delivered": one.delivered,
+            "refused": one.refused,
+            "undelivered": one.undelivered,
+            "withheld": one.withheld,
+        }
+        sums = ", ".join(f"{name} {tally.count} for {tally.amount}" for name, tally in tallies.items())
+        yield f"  {accounts.get(one.index, 'no account')}, currency {one.currency}, minor units: {sums}"
+    if receipt.remark:
+        yield f"  {receipt.remark}"
 
 
 def _findings(seal: Seal, undelivered: tuple[str, ...]) -> dict[int, Findings]:
