@@ -24,6 +24,9 @@ from .journal import Journal, Row
 
 DIGEST_BYTES: Final = 32
 
+OUTCOME_BYTES_MAX: Final = DIGEST_BYTES + 16
+"""An answer's digest, and its meaning in a word or two."""
+
 _RESERVE_FOR_DOCUMENTS_BYTES: Final = 1024 * 1024
 """Receipts, evidence, certificate and closure together stay below this."""
 
@@ -158,7 +161,8 @@ class Job:
                 raise DocumentError("seal", "is not under this order")
             if not item_ranges_hold(seal.body):
                 raise DocumentError("seal", "its contexts do not share out its items")
-            self._journal.reserve(seal.body.item_count * ITEM_BYTES_MAX // 4 + _RESERVE_FOR_DOCUMENTS_BYTES)
+            rows_bytes = seal.body.item_count * (ITEM_BYTES_MAX + OUTCOME_BYTES_MAX)
+            self._journal.reserve(rows_bytes + _RESERVE_FOR_DOCUMENTS_BYTES)
             self._add([Row("seal", 0, data)])
 
     def keep_items(self, first: int, items: Sequence[bytes]) -> None:

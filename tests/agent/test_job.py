@@ -11,10 +11,11 @@ from document_chain import HANDS
 from posdecom_agent.dialects import Delivered, Refused
 from posdecom_agent.job import DIGEST_BYTES, Job
 from posdecom_agent.journal import MemoryJournal, Row
-from posdecom_agent.storage import DiskFull
+from posdecom_agent.storage import RESERVE_FACTOR, DiskFull
 from posdecom_protocol.documents import issue
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.limits import ITEM_BYTES_MAX
 from posdecom_protocol.records import decode_item
 from release_case import Case, begin_job, open_case
 
@@ -214,6 +215,19 @@ def test_room_is_made_sure_of_before_the_seal_is_kept(case: Case) -> None:
 
 
 # --- items -----------------------------------------------------------------------------------------------------
+
+
+def test_room_is_made_sure_of_for_items_as_large_as_they_may_be_and_their_answers(case: Case) -> None:
+    count = 100_000
+    rows_bytes = count * (ITEM_BYTES_MAX + DIGEST_BYTES + len(b"not balanced"))
+    job = Job(MemoryJournal(free_bytes=lambda: rows_bytes * RESERVE_FACTOR))
+    job.begin(case.order)
+    first, last = case.seal_body.contexts
+    many = sealed(
+        case, lambda body: replace(body, item_count=count, contexts=(first, replace(last, item_last=count)))
+    )
+    with pytest.raises(DiskFull):
+        job.keep_seal(many)
 
 
 def test_items_come_in_any_pieces_and_in_order(case: Case) -> None:
