@@ -58,8 +58,9 @@ def restart() -> None:
 
 
 def _answer(front: Front, line: Face, clock: Callable[[], float]) -> None:
+    """Until a restart is due, whatever is not written by then: a peer that takes no byte holds up no erase."""
     pending = bytearray()
-    while pending or not front.is_restart_due(clock()):
+    while not front.is_restart_due(clock()):
         if len(pending) < PENDING_BYTES_MAX:
             pending += front.bytes_to_send(clock(), PENDING_BYTES_MAX - len(pending))
         while pending and (taken := line.write(bytes(pending))):
