@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from document_chain import ANCHORS, DAY, NOW, OTHER_ACQUIRER, TERMINALS, Identity
+from document_chain import ANCHORS, APPROVER, DAY, HANDS, NOW, OTHER_ACQUIRER, SERIAL, TERMINALS, Identity
 from posdecom_agent.dialects import DIALECTS, Outcome, Refused
 from posdecom_agent.settlement import Finished
 from posdecom_protocol.aes_dukpt import HostDukpt, InitialKeyId, Ksn, TerminalDukpt, initial_key
@@ -31,10 +31,12 @@ from posdecom_protocol.secret import Secret
 from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer import desk
 from posdecom_simulator.acquirer.books import BatchEnd, Posting, Source, decode_row
-from posdecom_simulator.acquirer.desk import MemoryShelf
+from posdecom_simulator.acquirer.desk import Desk, MemoryShelf, Signers
 from posdecom_simulator.acquirer.host import Behaviour, Host
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.acquirer.serve import FolderShelf
+from posdecom_simulator.acquirer.standing import standing
+from posdecom_simulator.site import BookedTerminal
 from release_case import CHANNEL_KEY_ID, HSM, LATER, Case, missing, open_case, reason
 from shop import BDK, CONTEXTS, INITIAL_KEY_ID, START_S, booked, converse, settle
 
@@ -386,16 +388,30 @@ def test_books_with_the_same_totals_but_not_the_same_transactions_do_not_agree(
     )
 
 
-def test_an_advice_whose_answer_was_a_refusal_but_whose_upload_was_booked_is_delivered() -> None:
-    """Somebody on the line answered in the host's place: the host never had the advice."""
-    case = open_case()
-    advices = [n for n, one in enumerate(case.shop.prepared.items, 1) if one.kind is ItemKind.ADVICE]
-    advice = advices[-1]
+def settle_with_a_forged_refusal(case: Case) -> int:
+    """Everything is settled, but the last advice never reached the host. Its sequence number."""
+    advice = [n for n, one in enumerate(case.shop.prepared.items, 1) if one.kind is ItemKind.ADVICE][-1]
     context = decode_item(case.items[advice - 1]).context
     journal: dict[int, Outcome] = {advice: Refused("05")}
     engine = settle(case.shop, context, journal, DIALECTS["cup"])
     assert converse(engine, case.host)[0][-1] == Finished()
     case.settle(1 - context)
+    return advice
+
+
+def test_a_thaw_learns_of_money_that_is_booked_whichever_message_brought_it() -> None:
+    """Else it would be sold again into the next batch."""
+    case = open_case()
+    advice = settle_with_a_forged_refusal(case)
+    reached = standing(case.seal_body, case.items, case.ledger)
+    assert any(span.first <= advice <= span.last for span in reached.delivered)
+    assert reached.closed == (0, 1)
+
+
+def test_an_advice_whose_answer_was_a_refusal_but_whose_upload_was_booked_is_delivered() -> None:
+    """Somebody on the line answered in the host's place: the host never had the advice."""
+    case = open_case()
+    settle_with_a_forged_refusal(case)
     assert not any(one.is_short for one in case.receipt().contexts)
 
 
@@ -548,6 +564,19 @@ def test_a_certificate_over_an_order_that_a_later_one_replaced_closes_nothing(ca
     answer = case.desk.post_certificate(certificate, LATER)
     assert (answer.status, reason(answer)) == (422, "a later order exists for this terminal")
     assert not case.ledger.is_denied(bytes(INITIAL_KEY_ID))
+
+
+def test_an_old_certificate_does_not_close_the_terminals_next_life(case: Case) -> None:
+    """Same serial, same order known, new keys: a technician signs the old documents once more."""
+    old, again = case.certificate(), case.certificate(lambda body: replace(body, technician="Another"))
+    assert old != again
+    new = InitialKeyId(bytes.fromhex("1234567890129999"))
+    signers = Signers("acquirer-a", HANDS.release, APPROVER)
+    terminals = (BookedTerminal(SERIAL, new, CHANNEL_KEY_ID, case.contexts),)
+    assert case.desk.post_certificate(old, LATER).status == 200
+    answer = Desk(case.ledger, HSM, case.shelf, signers, ANCHORS, terminals).post_certificate(again, LATER)
+    assert (answer.status, reason(answer)) == (422, "the terminal has new keys since this seal")
+    assert not case.ledger.is_denied(bytes(new))
 
 
 @pytest.mark.parametrize("lacking", ["evidence", "seal"])

@@ -206,6 +206,8 @@ class Desk:
         if sum(map(len, receipts)) > RECEIPTS_BYTES_MAX:
             raise Disagreement("more was refused than a receipt can name")
         signed = encode_receipts(receipts)
+        key_set = self._terminal(seal.body.serial).initial_key_id
+        self._shelf.put(f"key-set-{seal.digest.hex()}", key_set)
         self._shelf.put(f"receipts-{seal.digest.hex()}", signed)
         return Answer(OK, signed)
 
@@ -213,8 +215,11 @@ class Desk:
         authenticate(certificate, self._anchors, now)
         if state not in (State.COMPLETE, State.EXCEPTIONS):
             raise Disagreement("the certificate is not complete at the terminal")
-        assert certificate.body.order is not None  # complete at the terminal
+        assert certificate.body.order is not None and certificate.body.seal is not None  # complete
         self._refuse_stale(open_document(certificate.body.order, Order))
+        key_set = self._shelf.get(f"key-set-{open_document(certificate.body.seal, Seal).digest.hex()}")
+        if key_set not in (None, bytes(self._terminal(certificate.body.serial).initial_key_id)):
+            raise Disagreement("the terminal has new keys since this seal")
 
     def _close(self, certificate: Signed[Certificate], terminal: BookedTerminal, now: float) -> bytes:
         """Forget the terminal first, then say so."""

@@ -9,7 +9,7 @@ from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, Batch
 from posdecom_protocol.documents.cancellation import NextBatch, Span
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.iso8583 import decode
-from posdecom_protocol.records import decode_item
+from posdecom_protocol.records import ItemKind, decode_item
 
 from .ledger import Ledger, Place
 
@@ -19,7 +19,7 @@ BATCH_MAX = 999_999
 @dataclass(frozen=True, slots=True)
 class Standing:
     delivered: tuple[Span, ...]
-    """Items that the host took."""
+    """Items that the host took, or whose money it has."""
     closed: tuple[int, ...]
     """Contexts whose batch ended."""
     next_batches: tuple[NextBatch, ...]
@@ -40,9 +40,15 @@ def next_batch(batch: int) -> int:
 
 
 def _was_taken(data: bytes, ledger: Ledger) -> bool:
-    message = decode(decode_item(data).message)
+    """Money is taken where it is booked, whichever message brought it: it may have come as an upload."""
+    item = decode_item(data)
+    message = decode(item.message)
     batch, ksn = BatchReference.decode(message.text(60)).batch, message.binary(53)
-    exchange = ledger.exchange(Place(message.text(41), batch, int(message.text(11))), ksn)
+    place = Place(message.text(41), batch, int(message.text(11)))
+    if item.kind in (ItemKind.ADVICE, ItemKind.REFUND):
+        posting, told = ledger.posting(place), item.summary
+        return posting is not None and told is not None and posting.amount == told.amount
+    exchange = ledger.exchange(place, ksn)
     return exchange is not None and exchange.ksn == ksn and exchange.code in (CODE_APPROVED, CODE_DUPLICATE)
 
 
