@@ -62,9 +62,8 @@ def test_an_agent_killed_in_every_phase_finishes_with_nothing_lost_or_doubled(pa
 def test_a_terminal_killed_in_every_phase_finishes_with_nothing_lost_or_doubled(parts: RealParts) -> None:
     for kind, state, nth, when in TERMINAL_KILLS:
         killed = parts.start_terminal(kind, state, str(nth), when)
-        if parts.comes_up(killed):
-            parts.retire(reconnect_s=0)
-        assert killed.wait(LIMIT_S) == -9
+        said = parts.retire(reconnect_s=0).stderr if parts.comes_up(killed) else ""
+        assert killed.wait(LIMIT_S) == -9, f"{kind} {state} {nth} {when}: {said}"
         HISTOGRAM[f"terminal, {kind} in {state}"] += 1
     parts.wait_for_terminal(parts.start_terminal())
     assert_finishes(parts)
