@@ -30,6 +30,7 @@ from posdecom_agent.host import settle as settle_over
 from posdecom_agent.job import Job
 from posdecom_agent.journal import MemoryJournal
 from posdecom_agent.procedure import DeskReply, Receipts, SettleEnd
+from posdecom_agent.stations import JudgedDesk
 from posdecom_agent.visit import CutOff, Goal, Reached, Unplugged, VisitEnd
 from posdecom_protocol.custody import decode_receipts, encode_custody
 from posdecom_protocol.documents import issue, open_document
@@ -234,13 +235,16 @@ class CaseStations:
         return settle_over(job, context, self, Noon(), self.pause)
 
     def find_receipt(self, job: Job) -> Receipts | None:
-        return DeskClient("desk:", self._exchange).find_receipt(job)
+        return self._desk().find_receipt(job)
 
     def ask_receipt(self, job: Job) -> DeskReply:
-        return DeskClient("desk:", self._exchange).ask_receipt(job)
+        return self._desk().ask_receipt(job)
 
     def ask_closure(self, job: Job) -> DeskReply:
-        return DeskClient("desk:", self._exchange).ask_closure(job)
+        return self._desk().ask_closure(job)
+
+    def _desk(self) -> JudgedDesk:
+        return JudgedDesk(DeskClient("desk:", self._exchange), ANCHORS)
 
     def certify(self, job: Job) -> bytes:
         return certify(job, "A. Technician", HANDS.technician, ANCHORS, "0", LATER)

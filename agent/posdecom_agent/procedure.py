@@ -112,7 +112,7 @@ SettleEnd: TypeAlias = Finished | Stopped | Unreachable
 
 
 class Stations(Protocol):
-    """Everything outside the laptop, and its clock."""
+    """Everything outside the laptop, and its clock. What they hand in is judged: it is kept as it comes."""
 
     def visit(self, job: Job, goal: Goal) -> VisitEnd: ...
     def settle(self, job: Job, context: SealedContext) -> SettleEnd: ...

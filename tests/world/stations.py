@@ -14,6 +14,7 @@ from posdecom_agent.job import Job
 from posdecom_agent.line import drive
 from posdecom_agent.port_access import LinkLost
 from posdecom_agent.procedure import DeskReply, Receipts, SettleEnd
+from posdecom_agent.stations import JudgedDesk
 from posdecom_agent.visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.iso8583 import IsoMessage, LengthPrefix, frame_message
@@ -196,13 +197,13 @@ class VirtualStations:
         return settle(job, context, VirtualHost(self.world), self.world, self.pause)
 
     def find_receipt(self, job: Job) -> Receipts | None:
-        return Desk("desk:", self._exchange).find_receipt(job)
+        return self._desk().find_receipt(job)
 
     def ask_receipt(self, job: Job) -> DeskReply:
-        return Desk("desk:", self._exchange).ask_receipt(job)
+        return self._desk().ask_receipt(job)
 
     def ask_closure(self, job: Job) -> DeskReply:
-        return Desk("desk:", self._exchange).ask_closure(job)
+        return self._desk().ask_closure(job)
 
     def certify(self, job: Job) -> bytes:
         technician = self.world.scene.site.technician
@@ -217,6 +218,9 @@ class VirtualStations:
 
     def pause(self, seconds: float) -> None:
         self.world.let_pass(seconds)
+
+    def _desk(self) -> JudgedDesk:
+        return JudgedDesk(Desk("desk:", self._exchange), self.world.scene.site.technician.anchors)
 
     def _exchange(self, method: str, url: str, body: bytes | None, media_type: str) -> tuple[int, bytes]:
         world = self.world
