@@ -34,7 +34,7 @@ PURE_MODULES = {
         "thaw", "visit",
     },
     "posdecom_simulator": {
-        "acquirer.audit", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm", "acquirer.standing",
+        "acquirer.audit", "acquirer.behaviour", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm", "acquirer.standing",
         "terminal.compose", "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front",
         "forensics.forms", "forensics.record", "terminal.identity", "terminal.key_loading", "terminal.keyring",
         "terminal.binding", "terminal.recording",
