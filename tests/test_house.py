@@ -34,12 +34,14 @@ PURE_MODULES = {
         "thaw", "visit",
     },
     "posdecom_simulator": {
-        "acquirer.audit", "acquirer.behaviour", "acquirer.books", "acquirer.desk", "acquirer.host", "acquirer.hsm", "acquirer.standing",
+        "acquirer.audit", "acquirer.behaviour", "acquirer.books", "acquirer.desk", "acquirer.host",
+        "acquirer.hsm", "acquirer.standing",
         "terminal.compose", "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front",
         "forensics.forms", "forensics.record", "terminal.identity", "terminal.key_loading", "terminal.keyring",
         "terminal.binding", "terminal.recording",
         "memory.flash", "memory.flash_layout", "memory.flash_log", "memory.slot_memory", "memory.supply",
-        "memory.survey", "terminal.personalise", "terminal.prepare", "terminal.slots", "terminal.stored", "terminal.terminal",
+        "memory.survey", "terminal.personalise", "terminal.prepare", "terminal.slots", "terminal.stored",
+        "terminal.terminal",
     },
 }  # fmt: skip
 
