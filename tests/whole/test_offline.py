@@ -161,14 +161,14 @@ def test_a_closed_job_is_purged_once_its_retention_date_has_come(parts: RealPart
     assert parts.retire().returncode == 0
 
 
-def sign(parts: RealParts, command: str, signer: str, out: Path, *more: object) -> Path:
+def sign(parts: RealParts, command: str, signer: str, out: Path, *more: object, exit_code: int = 0) -> Path:
     """The acquirer's tool for receipts, as ``signer``."""
     keys = parts.site / "acquirer" / signer
     done = parts.run(
         ["posdecom_agent", "receipt", command, *more, "--key", f"{keys}.key", "--certificate", f"{keys}.pem", "--out",
          out]
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == exit_code, done.stderr
     return out
 
 
@@ -185,16 +185,17 @@ def test_with_a_dead_host_two_signers_accept_the_loss_and_the_certificate_says_w
         for index, tally in lost.items()
         for word in ("--undelivered", f"{index}:{tally.count}:{tally.amount}")
     ]
-    first = sign(
-        parts, "new", "release", parts.folder / "one.cose", "--order", carried / "order.cose", "--seal",
-        carried / "seal.cose", "--issuer", "Demo Acquirer", "--exception", *given_up,
-    )  # fmt: skip
+    over = ("--order", carried / "order.cose", "--seal", carried / "seal.cose")
+    issuer = ("--issuer", "Demo Acquirer")
+    first = sign(parts, "new", "release", parts.folder / "one.cose", *over, *issuer, "--exception", *given_up)
     alone = retire_by_files(parts, "--receipt", first)
     assert alone.returncode == Exit.ERASE_REFUSED
     assert alone.stderr.splitlines()[-3].startswith("error[PD-E55]: ")
-    twice = sign(parts, "sign", "release", parts.folder / "twice.cose", first)
-    assert retire_by_files(parts, "--receipt", first, "--receipt", twice).returncode == Exit.ERASE_REFUSED
-    second = sign(parts, "sign", "approver", parts.folder / "two.cose", first)
+    assert retire_by_files(parts, "--receipt", first, "--receipt", first).returncode == Exit.ERASE_REFUSED
+    judged = (first, *over, "--trust", parts.site / "technician" / "anchors.pem")
+    twice = sign(parts, "sign", "release", parts.folder / "2.cose", *judged, exit_code=Exit.FORGED)
+    assert not twice.exists()
+    second = sign(parts, "sign", "approver", parts.folder / "two.cose", *judged)
 
     parts.start_acquirer()
     done = retire_by_files(parts, "--receipt", first, "--receipt", second, "--desk", parts.desk)
