@@ -102,7 +102,10 @@ def test_every_pure_module_exists() -> None:
 
 def test_ssl_is_imported_where_the_channel_is_made_and_nowhere_else() -> None:
     users = {module_name(path) for path in FILES if "ssl" in {top(name) for name in imports_of(path)}}
-    assert users == {"posdecom_protocol.channel", "posdecom_agent.desk"}  # the desk: to name a bad certificate
+    assert users == {
+        "posdecom_protocol.channel",
+        "posdecom_agent.desk",
+    }  # the desk: to name a bad certificate
 
 
 def test_pyserial_is_imported_in_one_file_of_each_side() -> None:

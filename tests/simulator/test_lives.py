@@ -48,7 +48,9 @@ def look(life: TerminalLife, search: Search) -> list[Find]:
     return [find for name, data in life.regions() for find in search.look(name, data)]
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
+@pytest.mark.parametrize(
+    "group", [0, *(pytest.param(group, marks=pytest.mark.long) for group in range(1, GROUPS))]
+)
 def test_of_a_hundred_lives_no_key_is_left(
     group: int, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
