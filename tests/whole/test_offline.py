@@ -72,6 +72,7 @@ def oracle_totals(parts: RealParts) -> dict[str, dict[str, dict[str, int]]]:
     }
 
 
+@pytest.mark.long
 def test_a_job_goes_from_shop_to_office_and_back_with_files_only(parts: RealParts) -> None:
     flushed = flush(parts, "--out", parts.folder / "carried")
     assert flushed.returncode == 0, flushed.stderr
@@ -145,6 +146,7 @@ def test_settling_before_the_flush_is_refused(parts: RealParts) -> None:
     assert settled.stderr.splitlines()[-3].startswith("error[PD-E54]: ")
 
 
+@pytest.mark.long
 def test_a_closed_job_is_purged_once_its_retention_date_has_come(parts: RealParts) -> None:
     parts.start_acquirer()
     assert parts.retire().returncode == 0
@@ -226,6 +228,7 @@ def cancel(parts: RealParts, seal: Path, out: Path, signer: str = "order") -> Pa
     return out
 
 
+@pytest.mark.long
 def test_a_cancellation_by_file_lets_the_terminal_trade_until_a_new_order_comes(parts: RealParts) -> None:
     carried = parts.folder / "carried"
     assert flush(parts, "--out", carried).returncode == 0

@@ -43,6 +43,7 @@ def test_a_port_that_is_not_there_is_named(parts: RealParts) -> None:
     assert_three_lines(done.stderr, "PD-E22")
 
 
+@pytest.mark.long
 def test_a_port_that_another_program_holds_is_called_busy(parts: RealParts) -> None:
     with serial.Serial(str(parts.tty), exclusive=True):
         done = parts.retire()
@@ -100,6 +101,7 @@ def test_a_host_that_is_down_leaves_a_job_that_goes_on_later(parts: RealParts) -
     assert parts.retire().returncode == Exit.DONE
 
 
+@pytest.mark.long
 def test_a_desk_that_is_down_leaves_a_job_that_goes_on_later(parts: RealParts) -> None:
     desk, parts.desk = parts.desk, "http://127.0.0.1:1"
     done = parts.retire()
@@ -131,6 +133,7 @@ def test_a_disk_that_is_full_is_said_and_the_job_goes_on_with_space(parts: RealP
     assert parts.retire().returncode == Exit.DONE
 
 
+@pytest.mark.long
 def test_a_finished_job_run_again_says_the_same(parts: RealParts) -> None:
     first = parts.retire()
     again = parts.retire()
