@@ -95,7 +95,7 @@ def test_there_are_eight_kinds_and_each_has_its_own_media_type() -> None:
 def test_no_damaged_document_is_accepted(
     kind: type[Any], damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every single bit (in the long run), two random values for each byte, every truncation: rejected, and never by another error.
+    """A bit of each byte (each bit in the long run), two random values for it, every truncation: rejected cleanly.
 
     The certificate is the one of a terminal that was never reached: what it embeds are bytes like any other here.
     """

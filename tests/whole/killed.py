@@ -90,7 +90,7 @@ def trap_line(trap: Trap) -> None:
 
     from posdecom_simulator.commands import terminal
 
-    terminal.serve = remembering  # type: ignore[attr-defined]
+    vars(terminal)["serve"] = remembering
     PtyFace.write = trap.around(PtyFace.write, lambda *_: state_of(stores[0]))  # type: ignore[method-assign]
 
 
