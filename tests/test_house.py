@@ -30,7 +30,8 @@ IMPURE = {
 
 PURE_MODULES = {
     "posdecom_agent": {
-        "approach", "catalogue", "certify", "dialects", "job", "look", "procedure", "settlement", "statement",
+        "approach", "catalogue", "certify", "dialects", "job", "look", "procedure", "question", "settlement",
+        "statement",
         "thaw", "visit",
     },
     "posdecom_simulator": {

@@ -283,7 +283,7 @@ def meet(look: Look, state: LifecycleState = LifecycleState.ACTIVE, tampered: bo
 def show_inventory(look: Look) -> None:
     meet(look, tampered=True)
     slot = SlotInfo("TPK", "P0", "TDES", 1, b"\x01\x02\x03")
-    look.inventory = Inventory(
+    look.reply = Inventory(
         LifecycleState.ACTIVE, True, SERIAL, "Acme", "T1", "2.1", 7, int(LATER), (slot,), ()
     )
 
