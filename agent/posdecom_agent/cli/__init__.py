@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from .output import Output
+from .. import wording
+from .output import Output, language_option
 
 if TYPE_CHECKING:
     from ..trouble import Trouble
@@ -61,6 +62,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@language_option
 @click.version_option(package_name="posdecom", message="%(prog)s %(version)s")
 def posdecom() -> None:
     """Take a card terminal out of service: settle its money, destroy its keys, prove both.
@@ -72,6 +74,7 @@ def posdecom() -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line ``argv`` (default: the process's) and exit with its code."""
     output = Output()
+    wording.speak(wording.chosen(sys.argv[1:] if argv is None else argv, os.environ))
     try:
         result = posdecom.main(argv, prog_name=PROGRAM, obj=output, standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # the last stop before the technician's screen

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
+from ..wording import LANGUAGES
+
 if TYPE_CHECKING:
     from ..trouble import Trouble
 
@@ -132,8 +134,17 @@ class Output:
 pass_output = click.make_pass_decorator(Output, ensure=True)
 
 
+def language_option(command: F) -> F:
+    """``--lang``, here only to be known and checked: `main` reads it before click does, because help is a text too."""
+    option = click.option(
+        "--lang", type=click.Choice(tuple(LANGUAGES)), expose_value=False, help="Language of all talk."
+    )
+    return option(command)
+
+
 def output_options(command: F) -> F:
-    """Give a command ``--json`` and ``--quiet``; they go into the `Output`, not into the command's parameters."""
+    """Give a command ``--json``, ``--quiet`` and ``--lang``: how it speaks is no parameter of what it does."""
+    command = language_option(command)
     for name, attribute, text in (
         ("--quiet", "quiet", "Say nothing but the result and errors."),
         ("--json", "as_json", "Print the result as one JSON document."),
