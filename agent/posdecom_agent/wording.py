@@ -1,4 +1,4 @@
-"""Every word that a person reads, in the person's language: English is the source, the others are compiled gettext files.
+"""Every word that a person reads, in the person's language: English is the source, others are gettext files.
 
     _("{count} ports", count=2)         translated now: where something is shown
     N_("{count} ports", count=2)        English now, translated when `_` meets it: tables, pure modules, errors
