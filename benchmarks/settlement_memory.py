@@ -24,6 +24,8 @@ from document_chain import ANCHORS
 from posdecom_agent.job import Job
 from posdecom_agent.journal import SqliteJournal
 from posdecom_protocol.limits import RECORDS_PER_CONTEXT_MAX
+from posdecom_simulator.acquirer.behaviour import Behaviour
+from posdecom_simulator.acquirer.delivery import Delivery, deliver
 from posdecom_simulator.acquirer.desk import Answer, Desk
 from posdecom_simulator.acquirer.serve import _DeskServer, _HostServer
 from posdecom_simulator.terminal.device import Context
@@ -41,9 +43,9 @@ class Clerk:
         self._case = case
         self._lock = threading.Lock()
 
-    def host_answer(self, message: bytes) -> bytes | None:
+    def host_hears(self, message: bytes) -> Delivery:
         with self._lock:
-            return self._case.host.answer(message, LATER)
+            return deliver(self._case.host, Behaviour(), message, LATER)
 
     def desk_answer(self, call: Callable[[Desk], Answer]) -> Answer:
         with self._lock:

@@ -145,6 +145,10 @@ class Host:
         self._commit(rows)
         return _answer(message, verdict) if self._behaviour.answers(message) else None
 
+    def forget(self, messages: int) -> None:
+        """As if the books were restored from a copy that lacks the last ``messages`` messages."""
+        self._ledger.forget(messages)
+
     def _commit(self, rows: Iterable[Row]) -> None:
         full = {kind for kind in AlarmKind if self._ledger.alarm_count(kind) >= ALARMS_PER_KIND_MAX}
         kept = [row for row in rows if not (isinstance(row, Alarm) and row.kind in full)]

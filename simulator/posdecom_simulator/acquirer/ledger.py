@@ -24,6 +24,7 @@ from .books import (
     Posting,
     Row,
     SignOff,
+    Source,
     Upload,
     Withdrawal,
     decode_row,
@@ -48,6 +49,9 @@ class Store(Protocol):
     def append(self, rows: Sequence[tuple[str, bytes]]) -> None:
         """All or none; durable on return."""
 
+    def replace(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        """These instead of all that there were; all or none."""
+
 
 class MemoryStore:
     """A store for one process and one thread. Survives whatever holds it."""
@@ -60,6 +64,9 @@ class MemoryStore:
 
     def append(self, rows: Sequence[tuple[str, bytes]]) -> None:
         self._rows += rows
+
+    def replace(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        self._rows = list(rows)
 
 
 class SqliteStore:
@@ -80,6 +87,11 @@ class SqliteStore:
         with self._connection:
             self._connection.executemany("INSERT INTO row (kind, body) VALUES (?, ?)", rows)
 
+    def replace(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        with self._connection:
+            self._connection.execute("DELETE FROM row")
+            self._connection.executemany("INSERT INTO row (kind, body) VALUES (?, ?)", rows)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -89,6 +101,10 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._read()
+
+    def _read(self) -> None:
+        """Fold everything that the store has."""
         self._exchanges: dict[Place, Exchange] = {}
         self._exchange_of_ksn: dict[bytes, Exchange] = {}
         self._postings: dict[Place, Posting] = {}
@@ -101,7 +117,7 @@ class Ledger:
         self._alarms: list[Alarm] = []
         self._alarm_counts: Counter[AlarmKind] = Counter()
         self._denied: set[bytes] = set()
-        for kind, body in store.rows():
+        for kind, body in self._store.rows():
             self._add(decode_row(kind, body))
 
     # --- in
@@ -115,6 +131,15 @@ class Ledger:
     def seed_posted(self, postings: Iterable[Posting]) -> None:
         """Book what the terminal sold online before today; what is there already stays as it is."""
         self.commit([one for one in postings if Place(one.tid, one.batch, one.stan) not in self._postings])
+
+    def forget(self, messages: int) -> None:
+        """Lose the last ``messages`` exchanges and what came of them: a restored copy. What was sold online stays."""
+        rows = [decode_row(kind, body) for kind, body in self._store.rows()]
+        exchanges = [place for place, row in enumerate(rows) if isinstance(row, Exchange)]
+        cut = exchanges[-messages - 1] + 1 if len(exchanges) > messages else 0
+        kept = rows[:cut] + [row for row in rows[cut:] if _outlives_a_restore(row)]
+        self._store.replace([encode_row(row) for row in kept])
+        self._read()
 
     # --- out
 
@@ -223,3 +248,8 @@ class Ledger:
         self._exchange_of_ksn[row.ksn] = row
         if row.totals_reply:
             self._replies[row.tid, row.batch] = BatchTotals.decode(row.totals_reply).replies
+
+
+def _outlives_a_restore(row: Row) -> bool:
+    """Not from a message of this visit."""
+    return isinstance(row, Denial) or (isinstance(row, Posting) and row.source is Source.ONLINE)

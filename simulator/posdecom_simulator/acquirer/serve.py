@@ -1,7 +1,8 @@
 """The acquirer as a process: an ISO 8583 host on TCP and a release desk on HTTP over the same books.
 
 Every call of either goes through one worker thread, which alone owns the books: answers come one after the other, as
-if there were one clerk. Connections are served by a thread each and hold nothing.
+if there were one clerk. Connections are served by a thread each and hold nothing but their own end. What a `Behaviour`
+does to messages on their way (delivery.py) is carried out here, with sockets and the wall clock.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, TypeVar
 
 from posdecom_protocol.custody import MEDIA_TYPE
 from posdecom_protocol.errors import MessageError
-from posdecom_protocol.iso8583 import LengthPrefix, frame_message
+from posdecom_protocol.iso8583 import LengthPrefix
 from posdecom_protocol.secret import Secret
 
 from ..history import read_history
 from ..site import AcquirerSite
+from .behaviour import Behaviour
+from .delivery import Delivery, deliver
 from .desk import OK, Answer, Desk, Signers
 from .host import Host
 from .hsm import Hsm
@@ -68,20 +73,32 @@ class _Acquirer:
     host: Host
     desk: Desk
     refresh: Callable[[], None]
+    close: Callable[[], None]
 
 
 class Clerk:
-    """The one thread that owns the books; both servers ask it."""
+    """The one thread that owns the books; both servers ask it. ``behaviour`` outlives a restart of the acquirer."""
 
-    def __init__(self, site: AcquirerSite, state: Path, *, approve: bool) -> None:
+    def __init__(
+        self, site: AcquirerSite, state: Path, *, approve: bool, behaviour: Behaviour | None = None
+    ) -> None:
         self._worker = ThreadPoolExecutor(max_workers=1)
-        self._acquirer = self._worker.submit(_open, site, state, approve).result()
+        self._behaviour = behaviour or Behaviour()
+        self._open: Callable[[], _Acquirer] = partial(_open, site, state, approve, self._behaviour)
+        self._acquirer = self._worker.submit(self._open).result()
 
-    def host_answer(self, message: bytes) -> bytes | None:
-        return self._do(lambda acquirer: acquirer.host.answer(message, time.time()))
+    def host_hears(self, message: bytes) -> Delivery:
+        return self._do(lambda acquirer: self._deliver(acquirer, message))
 
     def desk_answer(self, call: Callable[[Desk], Answer]) -> Answer:
         return self._do(lambda acquirer: call(acquirer.desk))
+
+    def _deliver(self, acquirer: _Acquirer, message: bytes) -> Delivery:
+        delivery = deliver(acquirer.host, self._behaviour, message, time.time())
+        if delivery.restarts:
+            acquirer.close()
+            self._acquirer = self._open()
+        return delivery
 
     def _do(self, work: Callable[[_Acquirer], T]) -> T:
         def refreshed() -> T:
@@ -91,15 +108,17 @@ class Clerk:
         return self._worker.submit(refreshed).result()
 
 
-def _open(site: AcquirerSite, state: Path, approve: bool) -> _Acquirer:
+def _open(site: AcquirerSite, state: Path, approve: bool, behaviour: Behaviour) -> _Acquirer:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ledger = Ledger(SqliteStore(state / "books.sqlite"))
+    store = SqliteStore(state / "books.sqlite")
+    ledger = Ledger(store)
     hsm = Hsm(site.bdk, Secret(site.bdk.data))
     approver = site.approver.signing_key() if approve else None
     signers = Signers(site.settings.issuer, site.release.signing_key(), approver)
     shelf = FolderShelf(state / "signed")
     desk = Desk(ledger, hsm, shelf, signers, site.anchors, site.settings.terminals)
-    return _Acquirer(Host(ledger, hsm, site.settings.terminals), desk, _history_reader(site, ledger, hsm))
+    host = Host(ledger, hsm, site.settings.terminals, behaviour)
+    return _Acquirer(host, desk, _history_reader(site, ledger, hsm), store.close)
 
 
 def _history_reader(site: AcquirerSite, ledger: Ledger, hsm: Hsm) -> Callable[[], None]:
@@ -141,7 +160,24 @@ class _HostServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, address: tuple[str, int], clerk: Clerk) -> None:
         self.clerk = clerk
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
         super().__init__(address, _HostConnection)
+
+    def has(self, connection: socket.socket, is_open: bool) -> None:
+        """Note that a connection is there, or no more."""
+        with self._lock:
+            if is_open:
+                self._open.add(connection)
+            else:
+                self._open.discard(connection)
+
+    def hang_up(self) -> None:
+        """Break every connection: the acquirer has restarted."""
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 class _HostConnection(socketserver.BaseRequestHandler):
@@ -151,15 +187,45 @@ class _HostConnection(socketserver.BaseRequestHandler):
         connection: socket.socket = self.request
         connection.settimeout(IDLE_S)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = LengthPrefix()
+        self._sending = threading.Lock()
+        self.server.has(connection, True)
         try:
-            while data := connection.recv(64 * 1024):
-                for message in stream.receive(data):
-                    answer = self.server.clerk.host_answer(message)
-                    if answer is not None:
-                        connection.sendall(frame_message(answer))
+            self._serve(connection)
         except (OSError, MessageError):
             return  # the terminal's side comes again; what was answered is in the books
+        finally:
+            self.server.has(connection, False)
+
+    def _serve(self, connection: socket.socket) -> None:
+        stream, is_silent = LengthPrefix(), False
+        while data := connection.recv(64 * 1024):
+            for message in stream.receive(data):
+                if is_silent:
+                    continue
+                delivery = self.server.clerk.host_hears(message)
+                self._say(connection, delivery)
+                is_silent = delivery.goes_silent
+                if delivery.restarts:
+                    self.server.hang_up()
+                if delivery.hangs_up:
+                    return
+
+    def _say(self, connection: socket.socket, delivery: Delivery) -> None:
+        for said in delivery.said:
+            if said.after_s:
+                timer = threading.Timer(said.after_s, self._send_late, (connection, said.wire))
+                timer.daemon = True
+                timer.start()
+            else:
+                self._send(connection, said.wire)
+
+    def _send(self, connection: socket.socket, wire: bytes) -> None:
+        with self._sending:
+            connection.sendall(wire)
+
+    def _send_late(self, connection: socket.socket, wire: bytes) -> None:
+        with suppress(OSError):  # the connection may be gone by then
+            self._send(connection, wire)
 
 
 # --- desk: three calls over HTTP -----------------------------------------------------------------

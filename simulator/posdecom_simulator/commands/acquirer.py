@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..acquirer.behaviour import Behaviour, Scenario
+from ..acquirer.scenario import ScenarioError, read_scenario
 from ..acquirer.serve import Clerk, serve
 from ..site import AcquirerSite
 
@@ -15,6 +17,13 @@ def _address(context: click.Context, parameter: click.Parameter, value: str) -> 
     if not host or not port.isdecimal() or int(port) > 65535:
         raise click.BadParameter("an address is HOST:PORT; port 0 takes a free one")
     return host, int(port)
+
+
+def _behaviour(context: click.Context, parameter: click.Parameter, value: Path | None) -> Behaviour:
+    try:
+        return Behaviour() if value is None else Scenario(read_scenario(value))
+    except ScenarioError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command(
@@ -31,6 +40,20 @@ def _address(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option(
     "--approve", is_flag=True, help="A second signer approves what was refused, without being asked."
 )
-def command(site: Path, host: tuple[str, int], desk: tuple[str, int], state: Path, approve: bool) -> None:
-    clerk = Clerk(AcquirerSite.load(site / "acquirer"), state, approve=approve)
+@click.option(
+    "--scenario",
+    "behaviour",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    callback=_behaviour,
+    help="What the host does wrong, as TOML (docs/settlement.md).",
+)
+def command(
+    site: Path,
+    host: tuple[str, int],
+    desk: tuple[str, int],
+    state: Path,
+    approve: bool,
+    behaviour: Behaviour,
+) -> None:
+    clerk = Clerk(AcquirerSite.load(site / "acquirer"), state, approve=approve, behaviour=behaviour)
     serve(clerk, host, desk, lambda one, other: click.echo(f"host {one}\ndesk {other}"))
