@@ -26,6 +26,7 @@ from .documents.order import Order
 from .documents.receipt import Receipt
 from .documents.seal import Seal, item_ranges_hold
 from .errors import DocumentError
+from .held import held_items
 from .lifecycle import LifecycleState
 from .limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX
 
@@ -55,6 +56,7 @@ def open_chain(data: bytes, anchors: Anchors) -> tuple[Chain, Signers]:
     technician = authenticate(certificate, anchors, certificate.body.issued_at)
     chain = _read(certificate, rest)
     _check_predecessors(chain)
+    _check_remedies(chain)
     signers = {**dict(_signers(chain, anchors)), "certificate": technician}
     if chain.closure is not None:
         signers["closure"] = _closer(chain, chain.closure, anchors)
@@ -163,6 +165,29 @@ def _check_links(chain: Chain, anchors: Anchors, signers: Signers) -> None:
         raise DocumentError("closure", "closes another certificate")
     if "order" in signers and signers["closure"].issuer_id != signers["order"].issuer_id:
         raise DocumentError("closure", "is not under the authority that gave the order")
+
+
+def _check_remedies(chain: Chain) -> None:
+    remedies = chain.certificate.body.remedies
+    if chain.receipts:
+        held_items(chain.receipts[0].body, remedies)
+    elif remedies:
+        raise DocumentError("remedies", "are there without a receipt that lists anything")
+
+
+def check_supersedes(newer: Certificate, older: Signed[Certificate]) -> None:
+    """`DocumentError` unless ``newer`` goes on where ``older`` stopped: what terminal and acquirer signed stays, byte
+    for byte, and so does every remedy; paperwork may change."""
+    before = older.body
+    if newer.supersedes != older.digest:
+        raise DocumentError("certificate.supersedes", "names another certificate")
+    for name in ("serial", "order", "seal", "receipts", "evidence", "revoke"):
+        if getattr(newer, name) != getattr(before, name):
+            raise DocumentError(f"certificate.{name}", "differs from the certificate that it supersedes")
+    if newer.remedies[: len(before.remedies)] != before.remedies:
+        raise DocumentError("certificate.remedies", "leave out what the certificate that it supersedes states")
+    if newer.issued_at < before.issued_at:
+        raise DocumentError("certificate.issued_at", "is before the certificate that it supersedes")
 
 
 def _check_receipts(

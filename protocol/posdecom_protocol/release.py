@@ -24,6 +24,7 @@ class Findings:
     undelivered: Tally = NOTHING
     withheld: Tally = NOTHING
     refusals: tuple[Refusal, ...] = ()
+    held: Tally = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +78,5 @@ def _context(context: SealedContext, findings: Findings) -> ReceiptContext:
         undelivered=findings.undelivered,
         withheld=findings.withheld,
         refusals=findings.refusals,
+        held=findings.held,
     )

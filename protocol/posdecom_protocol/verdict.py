@@ -7,26 +7,31 @@ paperwork is listed and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from .certificates import Anchors, Signer
 from .chain import FILE_BYTES_MAX as FILE_BYTES_MAX
-from .chain import Chain, open_chain
+from .chain import Chain, check_supersedes, open_chain
 from .chain import split as split
 from .documents import Signed
 from .documents.certificate import Certificate, Standing, State
 from .documents.closure import Closure
 from .documents.order import Order
 from .documents.receipt import Basis, ReceiptContext
+from .documents.remedy import Held, Means, Remedy
 from .documents.seal import Tamper
 from .errors import DocumentError
+from .held import HeldItem, held_items
 from .money import Tally
 
 
 class Area(StrEnum):
     MONEY = "money"
+    HELD = "held"
     KEYS = "keys"
     CLOSURE = "closure"
     PAPERWORK = "paperwork"
@@ -58,12 +63,20 @@ class Verdict:
     findings: tuple[Finding, ...]
     signers: tuple[tuple[str, Signer], ...]
     """Document name and who signed it."""
+    held: tuple[HeldItem, ...]
+    """What the receipt lists for people to follow, with the remedies stated so far."""
+
+    @property
+    def supersedes(self) -> bytes | None:
+        """Digest of the certificate that this one takes the place of."""
+        return self.certificate.body.supersedes
 
 
 def judge(data: bytes, anchors: Anchors) -> Verdict:
     """The verdict over a `.posdecom` file; `DocumentError` if anything in it is broken, forged or overstated."""
     chain, signers = open_chain(data, anchors)
-    findings = (*_money(chain), *_keys(chain), *_paperwork(chain))
+    held = held_items(chain.receipts[0].body, chain.certificate.body.remedies) if chain.receipts else ()
+    findings = (*_money(chain), *_held(held), *_keys(chain), *_paperwork(chain))
     at_terminal = _state(chain, findings)
     if chain.certificate.body.stated < at_terminal:
         raise DocumentError("certificate.stated", "is better than the documents inside allow")
@@ -76,7 +89,27 @@ def judge(data: bytes, anchors: Anchors) -> Verdict:
         closure=chain.closure,
         findings=with_closure,
         signers=tuple(signers.items()),
+        held=held,
     )
+
+
+def judge_succession(files: Sequence[bytes], anchors: Anchors) -> tuple[Verdict, ...]:
+    """The verdicts over several `.posdecom` files of one case, oldest first, whatever their order.
+
+    `DocumentError` unless each but the oldest supersedes one of the others, none twice, and changes nothing that
+    terminal and acquirer had signed. The oldest may supersede one that is not given.
+    """
+    left = {verdict.certificate.digest: verdict for verdict in (judge(data, anchors) for data in files)}
+    newest = [digest for digest in left if digest not in {one.supersedes for one in left.values()}]
+    if len(left) != len(files) or len(newest) != 1:
+        raise DocumentError("certificates", "are not one line of certificates, each superseding the next")
+    line = [left.pop(newest[0])]
+    while (older := left.pop(line[-1].supersedes or b"", None)) is not None:
+        check_supersedes(line[-1].certificate.body, older.certificate)
+        line.append(older)
+    if left:
+        raise DocumentError("certificates", "are not one line of certificates, each superseding the next")
+    return tuple(reversed(line))
 
 
 # --- findings ------------------------------------------------------------------------------------
@@ -132,6 +165,42 @@ def _amount(tally: Tally) -> str:
     return f"{tally.count} transactions ({tally.amount} in minor units)"
 
 
+_HELD_FOR: Final = {
+    Held.WITHHELD: "sold offline after the cut-off, nobody charged",
+    Held.SOLD_LATE: "sold online after the cut-off, settled all the same",
+    Held.REFUND: "refunded, not yet through",
+}
+_MEANS: Final = {
+    Means.CHARGED_AGAIN: "charged again on another terminal",
+    Means.RETURNED: "returned by the bank",
+    Means.AGREED: "agreed with the customer",
+}
+
+
+def _held(items: Sequence[HeldItem]) -> Iterator[Finding]:
+    """Listed for whoever has to follow it. Neither the list nor a person's word about it changes the state."""
+    for item in items:
+        name = f"context {item.context}, currency {item.currency:03d}"
+        listed = f"{name}: {_amount(item.listed)} {_HELD_FOR[item.held]}"
+        yield Finding(Area.HELD, Weight.NOTE, listed)
+        for remedy in item.remedies:
+            yield Finding(Area.HELD, Weight.NOTE, f"{name}: {_stated(remedy)}")
+        if item.open.count:
+            yield Finding(Area.HELD, Weight.NOTE, f"{name}: open: {_amount(item.open)}")
+
+
+def _stated(remedy: Remedy) -> str:
+    due = "" if remedy.agreed_for is None else f" for {_day(remedy.agreed_for)}"
+    return (
+        f"{_amount(remedy.tally)} {_MEANS[remedy.means]}{due}, "
+        f"as {remedy.by} stated on {_day(remedy.stated_at)}, reference {remedy.reference}"
+    )
+
+
+def _day(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d")
+
+
 def _keys(chain: Chain) -> Iterator[Finding]:
     if chain.evidence is None:
         yield Finding(Area.KEYS, Weight.MISSING, "no evidence that any key was erased")
@@ -161,6 +230,9 @@ def _closure(chain: Chain) -> Iterator[Finding]:
         )
     if body.refunds_open:
         yield Finding(Area.CLOSURE, Weight.EXCEPTION, f"{body.refunds_open} refunds not yet closed")
+    for remedy in chain.certificate.body.remedies:
+        if remedy.held is Held.REFUND:
+            yield Finding(Area.CLOSURE, Weight.NOTE, f"context {remedy.context}: {_stated(remedy)}")
 
 
 def _has_revoked_what_was_ordered(order: Signed[Order] | None, closure: Closure) -> bool:

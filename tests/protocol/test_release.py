@@ -27,7 +27,7 @@ def opened(documents: Documents = DOCUMENTS) -> tuple[Signed[Order], Signed[Seal
 
 def test_it_repeats_the_seal_and_says_what_was_found() -> None:
     order, seal = opened()
-    found = Findings(Tally(1, 3000), Tally(1, 300), Tally(1, 200), Tally(4, 50), (Refusal(3, "14"),))
+    found = Findings(Tally(1, 3000), Tally(1, 300), Tally(1, 200), Tally(4, 50), (Refusal(3, "14"),), Tally(1, 7))
     receipt = receipt_over(
         order, seal, {0: found}, replace(TERMS, remark="see the case", basis=Basis.EXCEPTION)
     )
@@ -41,7 +41,7 @@ def test_it_repeats_the_seal_and_says_what_was_found() -> None:
     assert context.totals == seal.body.contexts[0].totals
     assert (context.delivered, context.refused) == (Tally(1, 3000), Tally(1, 300))
     assert (context.undelivered, context.withheld) == (Tally(1, 200), Tally(4, 50))
-    assert context.refusals == (Refusal(3, "14"),)
+    assert (context.refusals, context.held) == ((Refusal(3, "14"),), Tally(1, 7))
 
 
 def test_an_empty_context_is_in_no_receipt() -> None:

@@ -16,6 +16,7 @@ from document_chain import ANCHORS, order_body
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.order import Account, AfterCutoff, Preauths
 from posdecom_protocol.documents.receipt import Receipt
+from posdecom_protocol.documents.remedy import Held
 from posdecom_protocol.money import CardGroup, GroupTotals, Tally, TransactionClass
 from posdecom_protocol.records import ItemKind
 from posdecom_protocol.verdict import judge
@@ -103,6 +104,11 @@ def money(receipt: Receipt) -> tuple[Tally, Tally, Tally]:
     return context.delivered, context.refused, context.withheld
 
 
+def held(case: Case) -> Tally:
+    (context,) = case.receipt().contexts
+    return context.held
+
+
 # --- online sale, already posted
 
 
@@ -113,7 +119,7 @@ def test_an_online_sale_before_the_cut_off_is_settled(rule: AfterCutoff) -> None
     assert booked(case) == [(101, "SALE")]
     assert totals(case).debit == Tally(1, 1000)
     assert money(case.receipt()) == (Tally(1, 1000), NONE, NONE)
-    assert case.receipt().remark == ""
+    assert held(case) == NONE
     assert state(case) is State.COMPLETE
 
 
@@ -123,7 +129,7 @@ def test_an_online_sale_after_the_cut_off_is_settled_and_refunded_where_the_orde
     assert booked(case) == [(0, "REFUND"), (101, "SALE")]
     assert (totals(case).debit, totals(case).credit) == (Tally(1, 1000), Tally(1, 1000))
     assert money(case.receipt()) == (Tally(2, 2000), NONE, NONE)
-    assert case.receipt().remark == ""
+    assert held(case) == NONE
     assert state(case) is State.COMPLETE
 
 
@@ -132,13 +138,10 @@ def test_an_online_sale_after_the_cut_off_is_settled_and_listed_as_held_where_th
     assert kinds(case) == []
     assert booked(case) == [(101, "SALE")]
     assert money(case.receipt()) == (Tally(1, 1000), NONE, NONE)
-    remark = (
-        "sold online after the cut-off, settled, held for the acquirer to refund: "
-        "currency 156: 1 (1000 in minor units)"
-    )
-    assert case.receipt().remark == remark
-    findings = judge(case.certificate(), ANCHORS).findings
-    assert f"the acquirer remarks: {remark}" in [finding.text for finding in findings]
+    assert held(case) == Tally(1, 1000)
+    (item,) = judge(case.certificate(), ANCHORS).held
+    assert (item.held, item.listed, item.open) == (Held.SOLD_LATE, Tally(1, 1000), Tally(1, 1000))
+    assert state(case) is State.COMPLETE
 
 
 @BOTH_RULES
@@ -152,7 +155,7 @@ def test_an_online_sale_after_the_cut_off_that_was_voided_is_neither_refunded_no
     case = settled(day, rule)
     assert kinds(case) == []
     assert booked(case) == [(101, "SALE"), (102, "VOID")]
-    assert case.receipt().remark == ""
+    assert held(case) == NONE
 
 
 # --- offline sale, advice not yet sent
@@ -269,7 +272,7 @@ def test_a_terminal_whose_clock_was_slow_prepares_no_refund_and_the_desk_says_wh
     before.append([by_the_hosts_clock(row) for row in case.ledger.rows()])
     case.ledger = Ledger(before)
     assert kinds(case) == []
-    assert case.receipt().remark.endswith("currency 156: 1 (1000 in minor units)")
+    assert held(case) == Tally(1, 1000)
 
 
 def by_the_hosts_clock(row: tuple[str, bytes]) -> tuple[str, bytes]:

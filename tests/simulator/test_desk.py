@@ -495,7 +495,8 @@ def test_more_refusals_than_a_receipt_can_name_are_refused_with_a_reason(
 def test_a_receipt_that_breaks_a_bound_is_a_refusal_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     case = open_case(behaviour=Refuses("0220", "05"))
     case.settle()
-    monkeypatch.setattr(desk, "_remark", lambda held: "x" * 401)
+    terms = desk.Terms
+    monkeypatch.setattr(desk, "Terms", lambda *most: terms(*most, remark="x" * 401))
     answer = case.post()
     assert answer.status == 422
     assert "remark" in reason(answer)

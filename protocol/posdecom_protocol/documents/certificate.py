@@ -12,6 +12,7 @@ from typing import Final
 
 from ..schema import Choice, Field, Many, Octets, Record, Text
 from .kinds import DIGEST, EMBEDDED, NAME, REMARK, SERIAL, TIME, VERSION, VERSION_KIND
+from .remedy import REMEDY, Remedy
 
 
 class State(IntEnum):
@@ -63,6 +64,8 @@ class Certificate:
     tool: Tool
     supersedes: bytes | None = None
     revoke: tuple[bytes, ...] | None = None
+    remedies: tuple[Remedy, ...] = ()
+    """Stated by people for what the receipt lists as held; a certificate that supersedes another repeats its own."""
     version: int = VERSION
 
 
@@ -89,5 +92,6 @@ CERTIFICATE: Final = Record(
         13: Field("tool", TOOL),
         14: Field("supersedes", DIGEST, optional=True),
         15: Field("revoke", Many(Octets(32, low=1), 64), optional=True),
+        16: Field("remedies", Many(REMEDY, 200)),
     },
 )

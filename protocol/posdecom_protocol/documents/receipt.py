@@ -29,6 +29,8 @@ from .kinds import (
     VERSION_KIND,
 )
 
+_NOTHING: Final = Tally()
+
 
 class Basis(IntEnum):
     AGREED = 1
@@ -58,6 +60,8 @@ class ReceiptContext:
     withheld: Tally
     """Held back on purpose: offline sales after the cut-off, charged to nobody."""
     refusals: tuple[Refusal, ...]
+    held: Tally = _NOTHING
+    """Of what was delivered: sold online after the cut-off, by the acquirer's own time, and not given back."""
 
     @property
     def is_short(self) -> bool:
@@ -97,6 +101,7 @@ RECEIPT_CONTEXT: Final = Record(
         6: Field("undelivered", TALLY),
         7: Field("withheld", TALLY),
         8: Field("refusals", Many(REFUSAL, 999)),
+        9: Field("held", TALLY),
     },
 )
 RECEIPT: Final = Record(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -65,8 +65,6 @@ class Audit:
 
     missing: tuple[int, ...]
     findings: dict[int, Findings]
-    held: dict[int, Tally]
-    """By currency: sold online after the cut-off by the host's own time, and not given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,6 @@ def audit(
     messages = [_looked_up(sequence, data, ledger, hsm, key_set) for sequence, data in enumerate(items, 1)]
     missing: list[int] = []
     findings: dict[int, Findings] = {}
-    held: dict[int, Tally] = {}
     for context in seal.contexts:
         own = messages[context.item_first - 1 : context.item_last]
         _check_context(context, own)
@@ -128,11 +125,9 @@ def audit(
         if not missing:
             _check_books(context, own, ledger, hsm)
         if not context.is_empty:
-            findings[context.index] = _findings(context, own)
-            held[context.currency] = held.get(context.currency, Tally()) + _held(context, ledger, cutoff_at)
-    return Audit(
-        tuple(missing), findings, {currency: tally for currency, tally in held.items() if tally.count}
-    )
+            held = _held(context, ledger, cutoff_at)
+            findings[context.index] = replace(_findings(context, own), held=held)
+    return Audit(tuple(missing), findings)
 
 
 def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm, key_set: bytes) -> _Message:

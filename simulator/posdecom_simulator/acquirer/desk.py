@@ -7,7 +7,6 @@ the same bytes for ever.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -23,7 +22,6 @@ from posdecom_protocol.documents.seal import Seal, SealedContext, Tamper
 from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.guard import needs_second_signature
 from posdecom_protocol.messages import RECEIPTS_BYTES_MAX
-from posdecom_protocol.money import Tally
 from posdecom_protocol.release import Terms, receipt_over
 from posdecom_protocol.verdict import judge
 
@@ -34,9 +32,6 @@ from .books import Denial
 from .hsm import Hsm
 from .ledger import Ledger
 from .standing import next_batch
-
-REMARK_CHARACTERS_MAX: Final = 400
-"""Of a receipt; some ten currencies fit."""
 
 MISSING_MAX: Final = 10_000
 """Named at once; they are sent, and the next call names the rest."""
@@ -194,8 +189,7 @@ class Desk:
 
     def _sign_receipts(self, order: Signed[Order], seal: Signed[Seal], result: Audit, now: float) -> Answer:
         basis = Basis.EXCEPTION if seal.body.tamper is Tamper.TAMPERED else Basis.AGREED
-        name, remark = f"R-{seal.digest.hex()[:16]}", _remark(result.held)
-        terms = Terms(name, self._signers.issuer, int(now), basis, remark)
+        terms = Terms(f"R-{seal.digest.hex()[:16]}", self._signers.issuer, int(now), basis)
         receipt = receipt_over(order, seal, result.findings, terms)
         keys = [self._signers.release]
         if needs_second_signature(receipt, seal.body):
@@ -249,16 +243,6 @@ def _device_keys(certificate: Certificate, terminal: BookedTerminal) -> tuple[by
     """Key ids of the certificate that signed the seal, and of the one that the channel showed."""
     assert certificate.seal is not None  # complete at the terminal
     return open_document(certificate.seal, Seal).sign1.kid, terminal.channel_key_id
-
-
-def _remark(held: Mapping[int, Tally]) -> str:
-    """What was sold after the cut-off and is settled all the same, with its remedy."""
-    sums = "; ".join(
-        f"currency {currency:03d}: {tally.count} ({tally.amount} in minor units)"
-        for currency, tally in sorted(held.items())
-    )
-    text = f"sold online after the cut-off, settled, held for the acquirer to refund: {sums}"
-    return text[:REMARK_CHARACTERS_MAX] if held else ""
 
 
 def _problem(status: int, reason: str) -> Answer:
