@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "provision": (".commands.provision", "Make a site: authorities, an acquirer, a terminal with sales."),
     "terminal": (".commands.terminal", "Run a terminal on a PTY, on TCP or on a serial port."),
     "acquirer": (".commands.acquirer", "Run the acquirer: ISO 8583 host and release desk."),
+    "line": (".commands.line", "Join two pseudo-terminals by a serial line, good or bad."),
     "memory": (".commands.memory", "Show a terminal's memory: copies, spare blocks, wear."),
     "tamper": (".commands.tamper", "Trip a terminal's tamper circuit."),
     "forensics": (".commands.forensics", "Search a terminal's memory for every key that it ever held."),

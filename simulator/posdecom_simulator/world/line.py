@@ -1,7 +1,8 @@
-"""A serial line in virtual time, with an end on each side: what two real ends would see, from one seed.
+"""A serial line: wires that pace and damage bytes, from one seed, and two ends in virtual time joined by them.
 
-Each wire takes bytes at its own rate, damages them, and hands them over in chunks, as USB adapters do. Time moves only
-in `VirtualLine.step`, to whatever happens next.
+A `Wire` takes bytes at its own rate, damages them, and hands them over in packets, as USB adapters do. It is told the
+time, so the same model serves `VirtualLine`, where time moves only in `step`, to whatever happens next, and
+`cable.Cable`, where it is the clock's.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class Noise:
     """Chance a chunk that noise of up to 40 bytes comes before it."""
     replay: float = 0.0
     """Chance a chunk that one which was said earlier, maybe in another session, comes before it."""
+    burst: float = 0.0
+    """Chance a byte that it and the next ones, ``burst_bytes`` in all, arrive as noise."""
+    burst_bytes: int = 100
 
 
 SILENCE: Final = Noise()
@@ -53,17 +57,59 @@ class Wire:
     free_at: float = 0.0
     carried_bytes: int = 0
     said: deque[bytes] = field(default_factory=lambda: deque(maxlen=REPLAYED_CHUNKS_MAX))
+    latency_timer_s: float = 0.0
+    """A packet that does not fill up is handed over so long after its first byte; 0: as soon as nothing follows."""
+    garbles: bool = False
+    """The ends differ in speed: as many bytes arrive as were sent, of no meaning."""
+    _packet: bytearray = field(default_factory=bytearray)
+    _packet_since: float = 0.0
+    _burst_left: int = 0
 
     def carry(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
-        """When which chunk arrives."""
-        arrivals = []
-        for start in range(0, len(data), self.chunk_bytes):
-            chunk = data[start : start + self.chunk_bytes]
-            self.carried_bytes += len(chunk)
-            seconds = 0.0 if self.rate_bytes_per_s is None else len(chunk) / self.rate_bytes_per_s
-            self.free_at = max(self.free_at, now) + seconds
-            arrivals += self._damage(chunk, self.free_at + self.latency_s)
+        """When which packet arrives. Where a latency timer runs, the last one may wait for it: see `due`."""
+        arrivals = self.due(now)
+        byte_s = 0.0 if self.rate_bytes_per_s is None else 1 / self.rate_bytes_per_s
+        position = 0
+        while position < len(data):
+            piece = data[position : position + self._packet_bytes - len(self._packet)]
+            position += len(piece)
+            self._take(piece, max(self.free_at, now), byte_s)
+            is_last = position == len(data)
+            if len(self._packet) == self._packet_bytes or (is_last and not self.latency_timer_s):
+                arrivals += self._hand_over(self.free_at)
         return arrivals
+
+    @property
+    def due_at(self) -> float | None:
+        """When the latency timer runs out."""
+        return self._packet_since + self.latency_timer_s if self._packet else None
+
+    def due(self, now: float) -> list[tuple[float, bytes]]:
+        """The packet whose latency timer has run out."""
+        return [] if self.due_at is None or now < self.due_at else self._hand_over(self.due_at)
+
+    def lose(self) -> None:
+        """What waits for the latency timer is gone."""
+        self._packet.clear()
+
+    @property
+    def _packet_bytes(self) -> int:
+        """On a slow line the timer runs out before a packet is full."""
+        if not self.latency_timer_s or self.rate_bytes_per_s is None:
+            return self.chunk_bytes
+        return max(1, min(self.chunk_bytes, int(self.rate_bytes_per_s * self.latency_timer_s)))
+
+    def _take(self, piece: bytes, start: float, byte_s: float) -> None:
+        if not self._packet:
+            self._packet_since = start + byte_s
+        self._packet += piece
+        self.carried_bytes += len(piece)
+        self.free_at = start + len(piece) * byte_s
+
+    def _hand_over(self, at: float) -> list[tuple[float, bytes]]:
+        chunk = bytes(self._packet)
+        self._packet.clear()
+        return self._damage(self.random.randbytes(len(chunk)) if self.garbles else chunk, at + self.latency_s)
 
     def _damage(self, chunk: bytes, at: float) -> list[tuple[float, bytes]]:
         if any(start <= at < end for start, end in self.cuts):
@@ -77,6 +123,8 @@ class Wire:
             for byte in chunk
             if not self._strikes("drop", noise.drop)
         )
+        if noise.burst:
+            damaged = self._in_bursts(damaged)
         if self._strikes("garbage", noise.garbage):
             damaged = self.random.randbytes(self.random.randrange(GARBAGE_BYTES_MAX)) + damaged
         if self._strikes("replay", noise.replay) and self.said:
@@ -86,6 +134,16 @@ class Wire:
         if self._strikes("duplicate", noise.duplicate):
             arrivals.append((at + noise.delay_s * self.random.random(), damaged))
         return arrivals
+
+    def _in_bursts(self, chunk: bytes) -> bytes:
+        out = bytearray(chunk)
+        for position in range(len(out)):
+            if self._strikes("burst", self.noise.burst):
+                self._burst_left = self.noise.burst_bytes
+            if self._burst_left:
+                self._burst_left -= 1
+                out[position] = self.random.randrange(256)
+        return bytes(out)
 
     def _strikes(self, kind: str, chance: float) -> bool:
         if not chance or self.random.random() >= chance:
@@ -151,6 +209,8 @@ class VirtualLine(Generic[Left, Right]):
     def unplug(self) -> None:
         """What is under way is lost, and whatever is sent until `plug`."""
         self.is_plugged = False
+        self.rightward.lose()
+        self.leftward.lose()
         self._arrivals.clear()
 
     def plug(self) -> None:
@@ -178,17 +238,22 @@ class VirtualLine(Generic[Left, Right]):
     # --- private
 
     def _send(self, data: bytes, wire: Wire, *, to_left: bool) -> None:
-        if not self.is_plugged:
-            return
-        for at, chunk in wire.carry(data, self.now):
+        if self.is_plugged:
+            self._under_way(wire.carry(data, self.now), to_left=to_left)
+
+    def _under_way(self, arrivals: list[tuple[float, bytes]], *, to_left: bool) -> None:
+        for at, chunk in arrivals:
             self._serial += 1
             heapq.heappush(self._arrivals, (at, self._serial, to_left, chunk))
 
     def _move_on(self, until: float) -> None:
-        wakes = [wake for wake in (self.left.deadline(), self.right.deadline()) if wake is not None]
+        due = (self.left.deadline(), self.right.deadline(), self.rightward.due_at, self.leftward.due_at)
+        wakes = [wake for wake in due if wake is not None]
         if self._arrivals:
             wakes.append(self._arrivals[0][0])
         self.now = max(self.now, min(min(wakes, default=self.now + 1.0), until))
+        self._under_way(self.rightward.due(self.now), to_left=False)
+        self._under_way(self.leftward.due(self.now), to_left=True)
         while self._arrivals and self._arrivals[0][0] <= self.now:
             at, _, to_left, data = heapq.heappop(self._arrivals)
             self._deliver(data, at, to_left=to_left)
