@@ -72,6 +72,7 @@ class Case:
     contexts: tuple[Context, ...] = CONTEXTS
     shelf: Shelf = field(default_factory=MemoryShelf)
     approver: bool = True
+    clearing_s: float = 0.0
 
     @property
     def seal_body(self) -> Seal:
@@ -82,7 +83,7 @@ class Case:
         """As it starts afresh: what it knows is on the shelf and in the books."""
         signers = Signers("acquirer-a", HANDS.release, APPROVER if self.approver else None)
         terminals = (BookedTerminal(SERIAL, INITIAL_KEY_ID, CHANNEL_KEY_ID, self.contexts),)
-        return Desk(self.ledger, HSM, self.shelf, signers, ANCHORS, terminals)
+        return Desk(self.ledger, HSM, self.shelf, signers, ANCHORS, terminals, self.clearing_s)
 
     def settle(self, *indexes: int) -> None:
         """The agent's whole conversation with the host, of all contexts or those named."""

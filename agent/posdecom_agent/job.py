@@ -2,8 +2,9 @@
 
 Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequence: SHA-256 of the answer and its
 meaning), ``settled`` (context), ``again`` (sequence), ``receipt`` (1, 2), ``erasing`` (0),
-``evidence`` (0), ``certificate`` (0), ``closure`` (0); after a purge ``purged`` (0: time and the head before) and
-``item-hash`` (sequence) in place of the items.
+``evidence`` (0), ``certificate`` and its ``closure`` (0; then one more for each that supersedes the one before),
+``remedy`` (0 ...: what somebody states about held money), ``case`` (0 ...: each version of the paperwork); after a
+purge ``purged`` (0: time and the head before) and ``item-hash`` (sequence) in place of the items.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from posdecom_protocol import cbor
 from posdecom_protocol.documents import Signed, open_document
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Receipt
+from posdecom_protocol.documents.remedy import REMEDY, Remedy
 from posdecom_protocol.documents.seal import Seal, item_ranges_hold
 from posdecom_protocol.errors import DocumentError, MessageError
+from posdecom_protocol.held import held_items
 from posdecom_protocol.limits import ITEM_BYTES_MAX
 from posdecom_protocol.records import CHAIN_START, Item, chain, decode_item
+from posdecom_protocol.wording import N_
 
 from .dialects import Outcome, decode_outcome, encode_outcome
 from .journal import Journal, Row
@@ -53,7 +58,7 @@ class Job:
         if self._order is None:
             data = self._journal.find("order", 0)
             if data is None:
-                raise DocumentError("order", "the job has none yet")
+                raise DocumentError("order", N_("the job has none yet"))
             self._order = open_document(data, Order)
         return self._order
 
@@ -87,12 +92,31 @@ class Job:
         return self._journal.find("evidence", 0)
 
     @property
+    def case(self) -> bytes | None:
+        """The paperwork as it was last handed in (`case.checklist.decode_case`)."""
+        versions = self._journal.count("case")
+        return self._journal.find("case", versions - 1) if versions else None
+
+    @property
+    def certificates(self) -> int:
+        """How many there are; each but the first supersedes the one before."""
+        return self._journal.count("certificate")
+
+    @property
     def certificate(self) -> bytes | None:
-        return self._journal.find("certificate", 0)
+        """The newest."""
+        return self._journal.find("certificate", self.certificates - 1) if self.certificates else None
 
     @property
     def closure(self) -> bytes | None:
-        return self._journal.find("closure", 0)
+        """Of the newest certificate."""
+        return self._journal.find("closure", self.certificates - 1) if self.certificates else None
+
+    @property
+    def remedies(self) -> tuple[Remedy, ...]:
+        """What was stated about held money, in the order in which it was."""
+        rows = self._journal.rows("remedy")
+        return tuple(REMEDY.unpack(cbor.decode(row.body, "remedy"), "remedy") for row in rows)
 
     @property
     def purged_at(self) -> int | None:
@@ -148,19 +172,19 @@ class Job:
             open_document(order, Order)
             self._add([Row("order", 0, order)])
         elif held != order:
-            raise DocumentError("order", "this journal belongs to another order")
+            raise DocumentError("order", N_("this journal belongs to another order"))
 
     def keep_seal(self, data: bytes) -> None:
         """Keep the seal, once there is room for everything that it announces."""
         held = self._journal.find("seal", 0)
         if held is not None and held != data:
-            raise DocumentError("seal", "the terminal made another one for the same order")
+            raise DocumentError("seal", N_("the terminal made another one for the same order"))
         if held is None:
             seal = open_document(data, Seal)
             if seal.body.order_digest != self.order.digest or seal.body.serial != self.order.body.serial:
-                raise DocumentError("seal", "is not under this order")
+                raise DocumentError("seal", N_("is not under this order"))
             if not item_ranges_hold(seal.body):
-                raise DocumentError("seal", "its contexts do not share out its items")
+                raise DocumentError("seal", N_("its contexts do not share out its items"))
             rows_bytes = seal.body.item_count * (ITEM_BYTES_MAX + OUTCOME_BYTES_MAX)
             self._journal.reserve(rows_bytes + _RESERVE_FOR_DOCUMENTS_BYTES)
             self._add([Row("seal", 0, data)])
@@ -169,13 +193,13 @@ class Job:
         """Take items ``first`` ... into custody; the last one must close the seal's chain."""
         assert self.seal is not None, "items before the seal"
         if not items or first != self._stored + 1 or self._stored + len(items) > self.seal.body.item_count:
-            raise DocumentError("items", "came out of sequence")
+            raise DocumentError("items", N_("came out of sequence"))
         head = self._head
         for sequence, item in enumerate(items, first):
             _require_item(item)
             head = chain(head, sequence, item)
         if self._stored + len(items) == self.seal.body.item_count and head != self.seal.body.head:
-            raise DocumentError("items", "do not add up to the seal's chain head")
+            raise DocumentError("items", N_("do not add up to the seal's chain head"))
         self._add([Row("item", sequence, item) for sequence, item in enumerate(items, first)])
 
     def keep_outcome(self, sequence: int, outcome: Outcome, answer_digest: bytes) -> None:
@@ -188,7 +212,7 @@ class Job:
         """The desk misses these: their outcomes no longer count, their contexts are settled again."""
         assert self.seal is not None
         if not all(1 <= sequence <= self.items_stored for sequence in sequences):
-            raise DocumentError("missing items", "are not in custody")
+            raise DocumentError("missing items", N_("are not in custody"))
         self._add([Row("again", sequence, b"") for sequence in sequences])
 
     def keep_receipts(self, receipts: Sequence[bytes]) -> None:
@@ -196,8 +220,30 @@ class Job:
             return
         for receipt in receipts:
             if self.seal is None or open_document(receipt, Receipt).body.seal_digest != self.seal.digest:
-                raise DocumentError("receipt", "is over another seal")
+                raise DocumentError("receipt", N_("is over another seal"))
         self._add([Row("receipt", number, receipt) for number, receipt in enumerate(receipts, 1)])
+
+    def keep_certificate(self, data: bytes) -> None:
+        self._add([Row("certificate", self.certificates, data)])
+
+    def keep_closure(self, data: bytes) -> None:
+        """The closure of the newest certificate."""
+        if self.closure is None:
+            self._add([Row("closure", self.certificates - 1, data)])
+
+    def keep_remedy(self, remedy: Remedy) -> None:
+        """`DocumentError` unless it fits the receipt: nobody closes more than is held."""
+        if not self.receipts:
+            raise DocumentError("remedies", "there is no receipt that lists anything yet")
+        held_items(open_document(self.receipts[0], Receipt).body, (*self.remedies, remedy))
+        body = cbor.encode(REMEDY.pack(remedy))
+        REMEDY.unpack(cbor.decode(body, "remedy"), "remedy")
+        self._add([Row("remedy", self._journal.count("remedy"), body)])
+
+    def keep_case(self, data: bytes) -> None:
+        """The paperwork as it is now; an earlier version stays in the journal and counts no more."""
+        if data != self.case:
+            self._add([Row("case", self._journal.count("case"), data)])
 
     def keep_once(self, kind: str, data: bytes = b"") -> None:
         """A document or a mark of which there is one: ``erasing``, ``evidence`` ..."""
@@ -237,4 +283,4 @@ def _require_item(data: bytes) -> None:
     try:
         decode_item(data)
     except MessageError as error:
-        raise DocumentError("items", "one is malformed") from error
+        raise DocumentError("items", N_("one is malformed")) from error

@@ -18,6 +18,7 @@ from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.link_events import CloseReason
 from posdecom_protocol.messages import Refusal
 from posdecom_protocol.stack import ChannelOver, LinkOver
+from posdecom_protocol.wording import N_
 
 from . import catalogue
 from .catalogue import Entry
@@ -182,7 +183,7 @@ def carry_out(job: Job, stations: Stations, tell: Tell, through: Step = Step.CLO
             case Step.ERASE:
                 _visit(job, stations, Goal.ERASE, tell)
             case Step.CERTIFY:
-                job.keep_once("certificate", stations.certify(job))
+                job.keep_certificate(stations.certify(job))
             case Step.CLOSE:
                 _close(job, stations)
             case _:
@@ -201,13 +202,18 @@ def _visit(job: Job, stations: Stations, goal: Goal, tell: Tell) -> None:
             case Restarting():
                 restarts += 1
                 if restarts > RESTARTS_MAX:
-                    raise Trouble(catalogue.ERASE_UNVERIFIED, cause="the terminal restarts again and again")
+                    raise Trouble(
+                        catalogue.ERASE_UNVERIFIED, cause=N_("the terminal restarts again and again")
+                    )
                 stations.pause(RESTART_PAUSE_S)
             case CutOff(cause):
                 cuts = 0 if job.journal_head != before else cuts + 1
                 if cuts > _cuts_max(cause) or _is_final(cause, job):
                     raise _cut_trouble(cause)
-                tell(step, "the terminal restarts" if job.erase_was_started else "line cut, trying again")
+                tell(
+                    step,
+                    N_("the terminal restarts") if job.erase_was_started else N_("line cut, trying again"),
+                )
                 stations.pause(CUT_PAUSE_S)
             case end:
                 raise _visit_trouble(job, end)
@@ -234,18 +240,27 @@ def _settle(job: Job, stations: Stations, tell: Tell) -> None:
     for context in contexts:
         if context.index in job.settled:
             continue
-        tell(Step.SETTLE, f"context {context.index + 1} of {len(job.seal.body.contexts)}")
+        tell(
+            Step.SETTLE,
+            N_("context {index} of {count}", index=context.index + 1, count=len(job.seal.body.contexts)),
+        )
         match stations.settle(job, context):
             case Finished():
                 job.keep_settled(context.index)
             case Stopped(Reason.TOTALS_REFUSED, sequence):
                 # whether it was the host that refused them only the desk can tell: on the way anybody could have
-                tell(Step.SETTLE, f"the totals were refused, at item {sequence}; the desk has the last word")
+                tell(
+                    Step.SETTLE,
+                    N_(
+                        "the totals were refused, at item {sequence}; the desk has the last word",
+                        sequence=sequence,
+                    ),
+                )
                 job.keep_settled(context.index)
             case Stopped(reason, sequence):
                 raise _stop_trouble(reason, sequence)
             case Unreachable(reason):
-                raise Trouble(catalogue.HOST_UNREACHABLE, party="the acquirer's host", cause=reason)
+                raise Trouble(catalogue.HOST_UNREACHABLE, party=N_("the acquirer's host"), cause=reason)
 
 
 def _agree(job: Job, stations: Stations, tell: Tell) -> None:
@@ -256,33 +271,51 @@ def _agree(job: Job, stations: Stations, tell: Tell) -> None:
                 job.keep_receipts(receipts)
                 return
             case Missing(sequences) if max(sequences) > job.items_stored:
-                raise _no_desk("it misses items that there are not")
+                raise _no_desk(N_("it misses items that there are not"))
             case Missing(sequences) if not offered.issuperset(sequences):
                 offered.update(sequences)
                 job.offer_again(sequences)
-                tell(Step.AGREE, f"the desk misses {len(sequences)} messages; offering them again")
+                tell(
+                    Step.AGREE,
+                    N_("the desk misses {count} messages; offering them again", count=len(sequences)),
+                )
                 _settle(job, stations, tell)
             case Pending():
                 stations.pause(DESK_PAUSE_S)
             case reply:
                 raise _desk_trouble(reply)
-    raise Trouble(catalogue.WAITING, party="the acquirer's signature", cause="the desk has not signed yet")
+    raise Trouble(
+        catalogue.WAITING, party=N_("the acquirer's signature"), cause=N_("the desk has not signed yet")
+    )
 
 
 def _close(job: Job, stations: Stations) -> None:
     for _ in range(DESK_POLLS_MAX):
         match stations.ask_closure(job):
             case ClosedBy(closure):
-                job.keep_once("closure", closure)
+                job.keep_closure(closure)
                 return
             case Pending():
                 stations.pause(DESK_PAUSE_S)
             case reply:
                 raise _desk_trouble(reply)
-    raise Trouble(catalogue.WAITING, party="the acquirer's closure", cause="the desk has not signed yet")
+    raise Trouble(
+        catalogue.WAITING, party=N_("the acquirer's closure"), cause=N_("the desk has not signed yet")
+    )
 
 
 # --- troubles ------------------------------------------------------------------------------------
+
+ENDS: Final[dict[CloseReason, str]] = {
+    CloseReason.CLOSED: N_("it was closed here"),
+    CloseReason.UNCONFIRMED: N_("it was closed here"),
+    CloseReason.PEER_CLOSED: N_("the terminal closed it"),
+    CloseReason.SUPERSEDED: N_("a new connection took its place"),
+    CloseReason.TIMED_OUT: N_("nothing was heard from the terminal for a long time"),
+    CloseReason.NO_ANSWER: N_("nothing answered the greeting"),
+    CloseReason.NO_COMMON_VERSION: N_("it speaks no version of the protocol that is spoken here"),
+}
+"""Why a link ended, for people."""
 
 
 def _cut_trouble(cause: LinkOver | ChannelOver | Unplugged) -> Trouble:
@@ -290,15 +323,17 @@ def _cut_trouble(cause: LinkOver | ChannelOver | Unplugged) -> Trouble:
         case ChannelOver(reason):
             return Trouble(catalogue.PEER_REFUSED, cause=reason)
         case Unplugged(reason):
-            return Trouble(catalogue.LINK_LOST, port="the line", cause=reason)
+            return Trouble(catalogue.LINK_LOST, port=N_("the line"), cause=reason)
         case LinkOver(CloseReason.NO_ANSWER):
-            return Trouble(catalogue.NO_TERMINAL, port="the line", cause="nothing answered the greeting")
+            return Trouble(
+                catalogue.NO_TERMINAL, port=N_("the line"), cause=N_("nothing answered the greeting")
+            )
         case LinkOver(CloseReason.NO_COMMON_VERSION):
             return Trouble(
-                catalogue.PROTOCOL, cause="it speaks no version of the protocol that is spoken here"
+                catalogue.PROTOCOL, cause=N_("it speaks no version of the protocol that is spoken here")
             )
         case LinkOver(over):
-            return Trouble(catalogue.LINK_LOST, port="the line", cause=over.value)
+            return Trouble(catalogue.LINK_LOST, port=N_("the line"), cause=ENDS[over])
 
 
 _REFUSED: Final[dict[str, Entry]] = {
@@ -315,25 +350,29 @@ def _visit_trouble(job: Job, end: TurnedDown | WrongTerminal | WasThawed | BadDo
     match end:
         case TurnedDown(request, reason):
             if reason is Refusal.BUSY:
-                return Trouble(catalogue.WAITING, party="the terminal", cause=REFUSALS[reason])
+                return Trouble(catalogue.WAITING, party=N_("the terminal"), cause=REFUSALS[reason])
             return Trouble(_REFUSED[request], cause=REFUSALS[reason])
         case WrongTerminal(serial):
             expected = job.order.body.serial
-            return Trouble(catalogue.WRONG_TERMINAL, port="the line", found=serial, expected=expected)
+            return Trouble(catalogue.WRONG_TERMINAL, port=N_("the line"), found=serial, expected=expected)
         case WasThawed():
             return Trouble(catalogue.THAWED, serial=job.order.body.serial)
         case BadDocument(error):
-            return Trouble(catalogue.DOCUMENT, cause=str(error))
+            return Trouble(catalogue.DOCUMENT, cause=error)
         case Silent():
             return Trouble(
-                catalogue.LINK_LOST, port="the line", cause="the terminal hears but does not answer"
+                catalogue.LINK_LOST, port=N_("the line"), cause=N_("the terminal hears but does not answer")
             )
 
 
 def _stop_trouble(reason: Reason, sequence: int) -> Trouble:
-    cause = f"{reason.value}, at item {sequence}" if sequence else reason.value
+    cause = (
+        N_("{reason}, at item {sequence}", reason=reason.value, sequence=sequence)
+        if sequence
+        else reason.value
+    )
     if reason.resumable:
-        return Trouble(catalogue.HOST_UNREACHABLE, party="the acquirer's host", cause=cause)
+        return Trouble(catalogue.HOST_UNREACHABLE, party=N_("the acquirer's host"), cause=cause)
     return Trouble(catalogue.MISMATCH, cause=cause)
 
 
@@ -344,17 +383,18 @@ def _desk_trouble(reply: DeskReply) -> Trouble:
         case Missing(sequences):
             shown = ", ".join(map(str, sequences[:10])) + (" ..." if len(sequences) > 10 else "")
             return Trouble(
-                catalogue.MISMATCH, cause=f"still missing after they were offered again: items {shown}"
+                catalogue.MISMATCH,
+                cause=N_("still missing after they were offered again: items {shown}", shown=shown),
             )
         case Unreachable(reason):
-            return Trouble(catalogue.HOST_UNREACHABLE, party="the release desk", cause=reason)
+            return Trouble(catalogue.HOST_UNREACHABLE, party=N_("the release desk"), cause=reason)
         case Receipts() | ClosedBy() | Pending():
-            return _no_desk("it answers something else than it was asked")
+            return _no_desk(N_("it answers something else than it was asked"))
 
 
 def _no_desk(why: str) -> Trouble:
     return Trouble(
         catalogue.HOST_UNREACHABLE,
-        party="the release desk",
-        cause=f"what answers there is no release desk: {why}",
+        party=N_("the release desk"),
+        cause=N_("what answers there is no release desk: {why}", why=why),
     )

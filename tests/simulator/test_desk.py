@@ -13,20 +13,23 @@ import pytest
 
 from document_chain import ANCHORS, APPROVER, DAY, HANDS, NOW, OTHER_ACQUIRER, SERIAL, TERMINALS, Identity
 from posdecom_agent.dialects import DIALECTS, Outcome, Refused
+from posdecom_agent.procedure import Step, carry_out
 from posdecom_agent.settlement import Finished
 from posdecom_protocol.aes_dukpt import HostDukpt, InitialKeyId, Ksn, TerminalDukpt, initial_key
 from posdecom_protocol.certificates import Role
+from posdecom_protocol.cose import digest
 from posdecom_protocol.custody import encode_custody
 from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.closure import Closure
-from posdecom_protocol.documents.order import Order
+from posdecom_protocol.documents.order import AfterCutoff, Order
 from posdecom_protocol.documents.receipt import Basis
 from posdecom_protocol.documents.seal import Seal, SealedContext
 from posdecom_protocol.iso8583 import IsoMessage, decode, seal
 from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, TransactionClass
 from posdecom_protocol.protection import cmac8
 from posdecom_protocol.records import ItemKind, decode_item, encode_item
+from posdecom_protocol.release import receipt_over
 from posdecom_protocol.secret import Secret
 from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer import desk
@@ -37,7 +40,7 @@ from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.acquirer.serve import FolderShelf
 from posdecom_simulator.acquirer.standing import standing
 from posdecom_simulator.site import BookedTerminal
-from release_case import CHANNEL_KEY_ID, HSM, LATER, Case, missing, open_case, reason
+from release_case import CHANNEL_KEY_ID, HSM, LATER, Case, CaseStations, begin_job, missing, open_case, reason
 from shop import BDK, CONTEXTS, INITIAL_KEY_ID, START_S, booked, converse, settle
 
 
@@ -495,8 +498,7 @@ def test_more_refusals_than_a_receipt_can_name_are_refused_with_a_reason(
 def test_a_receipt_that_breaks_a_bound_is_a_refusal_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     case = open_case(behaviour=Refuses("0220", "05"))
     case.settle()
-    terms = desk.Terms
-    monkeypatch.setattr(desk, "Terms", lambda *most: terms(*most, remark="x" * 401))
+    monkeypatch.setattr(desk, "receipt_over", lambda *most: replace(receipt_over(*most), remark="x" * 401))
     answer = case.post()
     assert answer.status == 422
     assert "remark" in reason(answer)
@@ -615,3 +617,81 @@ def test_what_was_signed_survives_a_power_cut_with_its_name(
     monkeypatch.setattr(os, "fsync", witness)
     FolderShelf(tmp_path).put("receipts-1", b"signed")
     assert synced == [(False, [".receipts-1"]), (True, ["receipts-1"])]
+
+
+# --- a certificate that supersedes another -------------------------------------------------------
+
+
+def refunding_case(clearing_s: float) -> Case:
+    """Everything sold after the cut-off, and given back by refunds that take ``clearing_s``."""
+    case = open_case(cutoff_at=NOW, after=AfterCutoff.REFUND)
+    case.clearing_s = clearing_s
+    carry_out(begin_job(case), CaseStations(case), lambda step, words: None, Step.SETTLE)
+    return case
+
+
+def closed(case: Case, certificate: bytes, now: float) -> Closure:
+    answer = case.desk.post_certificate(certificate, now)
+    assert answer.status == 200, answer.body
+    return open_document(answer.body, Closure).body
+
+
+def superseding(case: Case, older: bytes, **changes: Any) -> bytes:
+    """Signed by the same technician an hour later."""
+    changes = {"supersedes": digest(older), "issued_at": int(LATER) + 3600, **changes}
+    return case.certificate(lambda body: replace(body, **changes))
+
+
+def test_refunds_are_open_until_the_banks_have_carried_them_out_and_a_later_closure_says_so() -> None:
+    case = refunding_case(clearing_s=5 * 3600.0)
+    refunds = sum(item.kind is ItemKind.REFUND for item in case.shop.prepared.items)
+    assert refunds > 0
+    first = case.certificate()
+    closure = closed(case, first, LATER)
+    assert closure.refunds_open == refunds
+    assert judge(first + case.desk.post_certificate(first, LATER).body, ANCHORS).state is State.EXCEPTIONS
+    second = superseding(case, first)
+    later = closed(case, second, LATER + 6 * 3600)
+    assert later.refunds_open == 0
+    assert (later.ksn_denied, later.keys_deleted) == (closure.ksn_denied, closure.keys_deleted)
+
+
+def test_refunds_that_are_through_leave_a_complete_certificate() -> None:
+    case = refunding_case(clearing_s=0.0)
+    certificate = case.certificate()
+    assert closed(case, certificate, LATER).refunds_open == 0
+
+
+def test_a_successor_closes_also_after_the_terminal_began_another_life(case: Case) -> None:
+    first = case.certificate()
+    before = closed(case, first, LATER)
+    second = superseding(case, first)
+    new = InitialKeyId(bytes.fromhex("1234567890129999"))
+    terminals = (BookedTerminal(SERIAL, new, CHANNEL_KEY_ID, case.contexts),)
+    signers = Signers("acquirer-a", HANDS.release, APPROVER)
+    answer = Desk(case.ledger, HSM, case.shelf, signers, ANCHORS, terminals).post_certificate(
+        second, LATER + 4000
+    )
+    assert open_document(answer.body, Closure).body.ksn_denied == before.ksn_denied
+    assert not case.ledger.is_denied(bytes(new))
+
+
+def test_a_successor_of_a_certificate_that_was_not_closed_here_is_refused(case: Case) -> None:
+    first = case.certificate()
+    answer = case.desk.post_certificate(superseding(case, first), LATER + 4000)
+    assert reason(answer) == "it supersedes a certificate that was not closed here"
+
+
+def test_a_successor_that_differs_in_what_was_signed_is_refused(case: Case) -> None:
+    first = case.certificate()
+    closed(case, first, LATER)
+    answer = case.desk.post_certificate(superseding(case, first, evidence=None), LATER + 4000)
+    assert answer.status == 422
+    assert "differs from the certificate that it supersedes" in reason(answer)
+
+
+def test_a_successor_signed_after_the_technicians_day_is_refused(case: Case) -> None:
+    first = case.certificate()
+    closed(case, first, LATER)
+    answer = case.desk.post_certificate(superseding(case, first), float(NOW + 2 * DAY))
+    assert answer.status == 422

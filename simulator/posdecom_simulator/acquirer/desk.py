@@ -7,10 +7,11 @@ the same bytes for ever.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from posdecom_protocol.certificates import Anchors
+from posdecom_protocol.chain import check_supersedes
 from posdecom_protocol.cose import SigningKey
 from posdecom_protocol.custody import encode_receipts, read_custody
 from posdecom_protocol.documents import Signed, authenticate, issue, open_document
@@ -22,8 +23,9 @@ from posdecom_protocol.documents.seal import Seal, SealedContext, Tamper
 from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.guard import needs_second_signature
 from posdecom_protocol.messages import RECEIPTS_BYTES_MAX
+from posdecom_protocol.money import TransactionClass
 from posdecom_protocol.release import Terms, receipt_over
-from posdecom_protocol.verdict import judge
+from posdecom_protocol.verdict import Verdict, judge
 
 from ..site import BookedTerminal, SiteError
 from ..terminal.device import Context
@@ -93,12 +95,15 @@ class Desk:
         signers: Signers,
         anchors: Anchors,
         terminals: tuple[BookedTerminal, ...],
+        clearing_s: float = 0.0,
     ) -> None:
+        """``clearing_s``: how long a refund is open after it was booked; days with real banks."""
         self._ledger = ledger
         self._hsm = hsm
         self._shelf = shelf
         self._signers = signers
         self._anchors = anchors
+        self._clearing_s = clearing_s
         self._terminals = {one.serial: one for one in terminals}
 
     def poll_seal(self, digest_hex: str) -> Answer:
@@ -131,8 +136,8 @@ class Desk:
             name = f"closure-{verdict.certificate.digest.hex()}"
             signed = self._shelf.get(name)
             if signed is None:
-                self._judge_certificate(verdict.certificate, verdict.state_at_terminal, now)
-                signed = self._close(verdict.certificate, terminal, now)
+                signed = self._newly_closed(verdict, terminal, now)
+                self._shelf.put(f"certificate-{verdict.certificate.digest.hex()}", verdict.certificate.data)
                 self._shelf.put(name, signed)
             return Answer(OK, signed)
         except (DocumentError, SiteError, Disagreement) as error:
@@ -205,6 +210,12 @@ class Desk:
         self._shelf.put(f"receipts-{seal.digest.hex()}", signed)
         return Answer(OK, signed)
 
+    def _newly_closed(self, verdict: Verdict, terminal: BookedTerminal, now: float) -> bytes:
+        if verdict.supersedes is not None:
+            return self._close_again(verdict.certificate, verdict.supersedes, now)
+        self._judge_certificate(verdict.certificate, verdict.state_at_terminal, now)
+        return self._close(verdict.certificate, terminal, now)
+
     def _judge_certificate(self, certificate: Signed[Certificate], state: State, now: float) -> None:
         authenticate(certificate, self._anchors, now)
         if state not in (State.COMPLETE, State.EXCEPTIONS):
@@ -228,10 +239,38 @@ class Desk:
             ksn_denied=(terminal.initial_key_id,),
             keys_deleted=("TMK", "TPK", "TAK", "TDK"),
             certificates_revoked=_device_keys(certificate.body, terminal),
-            refunds_open=0,
+            refunds_open=self._refunds_open(certificate.body, now),
             remark="",
         )
         return issue(closure, self._signers.release)
+
+    def _close_again(self, certificate: Signed[Certificate], supersedes: bytes, now: float) -> bytes:
+        """What was forgotten once stays so, whatever the terminal does now; only the refunds are counted again."""
+        authenticate(certificate, self._anchors, now)
+        older = self._shelf.get(f"certificate-{supersedes.hex()}")
+        closure = self._shelf.get(f"closure-{supersedes.hex()}")
+        if older is None or closure is None:
+            raise Disagreement("it supersedes a certificate that was not closed here")
+        check_supersedes(certificate.body, open_document(older, Certificate))
+        again = replace(
+            open_document(closure, Closure).body,
+            closure_id=f"C-{certificate.digest.hex()[:16]}",
+            certificate_digest=certificate.digest,
+            closed_at=int(now),
+            refunds_open=self._refunds_open(certificate.body, now),
+        )
+        return issue(again, self._signers.release)
+
+    def _refunds_open(self, certificate: Certificate, now: float) -> int:
+        """Refunds of this seal's sales that came by advice and that the banks have not had time to carry out."""
+        assert certificate.seal is not None  # complete at the terminal
+        return sum(
+            one.transaction_class is TransactionClass.REFUND
+            and one.original > 0
+            and now < one.at + self._clearing_s
+            for context in open_document(certificate.seal, Seal).body.contexts
+            for one in self._ledger.postings(context.tid, context.batch)
+        )
 
     def _terminal(self, serial: str) -> BookedTerminal:
         if serial not in self._terminals:
