@@ -10,6 +10,7 @@ lacks a translation: write those into the ``.po`` file and run it once more.
 
 from __future__ import annotations
 
+import inspect
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,10 @@ def _marked() -> Iterator[tuple[str, str]]:
         for path in sorted(folder.rglob("*.py")):
             for _line, text, _comments, _context in extract_from_file("python", path, KEYWORDS):
                 assert isinstance(text, str), f"{path}: a text is marked with one string, not {text}"
-                yield path.relative_to(folder.parent).as_posix(), text
+                yield (
+                    path.relative_to(folder.parent).as_posix(),
+                    inspect.cleandoc(text) if "\n" in text else text,
+                )
 
 
 def file_of(folder: str, ending: str) -> Path:

@@ -21,6 +21,7 @@ from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import Confirmed, Reply, Request
 from posdecom_protocol.stack import Arrived, ChannelOver, Greeted, LinkOver, Lost, Opened, Stack
+from posdecom_protocol.wording import N_
 
 if TYPE_CHECKING:
     import ssl
@@ -173,7 +174,7 @@ class Approach:
         """Between `Opened` (we let the terminal in) and its confirmation an end is its judgement of the technician;
         TLS can say no more."""
         if isinstance(cause, ChannelOver) and self._opened and not self._confirmed:
-            return ChannelOver(f"{cause.reason} before the terminal let this technician in")
+            return ChannelOver(N_("{reason} before the terminal let this technician in", reason=cause.reason))
         return cause
 
     def _greeted(self, welcome: Welcome, now: float) -> None:
@@ -203,5 +204,5 @@ class Approach:
             case reply if self._confirmed and not isinstance(reply, Request | Confirmed):
                 self._events.append(Answered(reply))
             case _:
-                self._end(Over(ChannelOver("the terminal sent a message out of place")))
+                self._end(Over(ChannelOver(N_("the terminal sent a message out of place"))))
                 self._stack.close(now)

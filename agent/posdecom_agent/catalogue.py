@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from posdecom_protocol.wording import N_
+
 
 class Exit(IntEnum):
     """Exit codes, one for each class of outcome that a script may want to tell apart."""
@@ -43,7 +45,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One kind of trouble. The texts may hold ``{parameters}``, the same for all three."""
+    """One kind of trouble. The texts may hold ``{parameters}``, the same for all three; words are `N_`."""
 
     code: str
     name: str
@@ -53,7 +55,7 @@ class Entry:
     next_actions: tuple[str, ...]
 
 
-AGAIN: Final = "run the same command again: it continues where it stopped"
+AGAIN: Final = N_("run the same command again: it continues where it stopped")
 
 # ---- the person and the machine
 
@@ -61,68 +63,68 @@ INTERNAL: Final = Entry(
     "PD-E01",
     "internal",
     Exit.INTERNAL,
-    "posdecom itself failed ({exception})",
-    "a mistake in posdecom, not in what you did; what was acknowledged is stored",
-    (AGAIN, "if it fails again, report this line with the output of: posdecom --version"),
+    N_("posdecom itself failed ({exception})"),
+    N_("a mistake in posdecom, not in what you did; what was acknowledged is stored"),
+    (AGAIN, N_("if it fails again, report this line with the output of: posdecom --version")),
 )
 USAGE: Final = Entry(
     "PD-E02",
     "usage",
     Exit.USAGE,
     "{message}",
-    "the command line cannot be understood; nothing was done",
+    N_("the command line cannot be understood; nothing was done"),
     ("{command} --help",),
 )
 DECLINED: Final = Entry(
     "PD-E03",
     "declined",
     Exit.DECLINED,
-    "not confirmed, so not done",
+    N_("not confirmed, so not done"),
     "{cause}",
-    ("run the command again and confirm", "without a keyboard, confirm by option: see --help"),
+    (N_("run the command again and confirm"), N_("without a keyboard, confirm by option: see --help")),
 )
 NOTHING_TO_DO: Final = Entry(
-    "PD-E04", "nothing-to-do", Exit.NOTHING_TO_DO, "nothing to do", "{cause}", ("nothing",)
+    "PD-E04", "nothing-to-do", Exit.NOTHING_TO_DO, N_("nothing to do"), "{cause}", (N_("nothing"),)
 )
 INTERRUPTED: Final = Entry(
     "PD-E05",
     "interrupted",
     Exit.INTERRUPTED,
-    "interrupted",
-    "stopped from outside; the state is safe",
+    N_("interrupted"),
+    N_("stopped from outside; the state is safe"),
     (AGAIN,),
 )
 FILE_MISSING: Final = Entry(
     "PD-E06",
     "file-missing",
     Exit.USAGE,
-    "{file} is not there",
-    "the file or folder does not exist",
-    ("check the name and the folder",),
+    N_("{file} is not there"),
+    N_("the file or folder does not exist"),
+    (N_("check the name and the folder"),),
 )
 FILE_FORBIDDEN: Final = Entry(
     "PD-E07",
     "file-forbidden",
     Exit.FORBIDDEN,
-    "{file} may not be used",
-    "the system refuses this user the access",
-    ("ls -ld {file}", "use a folder of your own"),
+    N_("{file} may not be used"),
+    N_("the system refuses this user the access"),
+    ("ls -ld {file}", N_("use a folder of your own")),
 )
 SYSTEM: Final = Entry(
     "PD-E08",
     "system",
     Exit.INTERNAL,
-    "the operating system refused something ({reason})",
-    "not a mistake in what you typed; what was acknowledged is stored",
+    N_("the operating system refused something ({reason})"),
+    N_("not a mistake in what you typed; what was acknowledged is stored"),
     (AGAIN,),
 )
 SITE: Final = Entry(
     "PD-E09",
     "site",
     Exit.FORBIDDEN,
-    "the technician's folder cannot be used",
+    N_("the technician's folder cannot be used"),
     "{cause}",
-    ("get a fresh certificate from whoever issues them (valid for 24 hours)",),
+    (N_("get a fresh certificate from whoever issues them (valid for 24 hours)"),),
 )
 
 # ---- the port and the terminal
@@ -131,73 +133,73 @@ NO_TERMINAL: Final = Entry(
     "PD-E20",
     "no-terminal",
     Exit.NO_TERMINAL,
-    "no terminal answers on {port}",
+    N_("no terminal answers on {port}"),
     "{cause}",
-    ("check power and cable (some USB cables only charge)", "posdecom ports"),
+    (N_("check power and cable (some USB cables only charge)"), "posdecom ports"),
 )
 PORT_FORBIDDEN: Final = Entry(
     "PD-E21",
     "port-forbidden",
     Exit.FORBIDDEN,
-    "{port} exists, but this user may not open it",
+    N_("{port} exists, but this user may not open it"),
     "{cause}",
-    ("sudo usermod -aG {group} $USER, then log in again",),
+    (N_("sudo usermod -aG {group} $USER, then log in again"),),
 )
 PORT_MISSING: Final = Entry(
     "PD-E22",
     "port-missing",
     Exit.NO_TERMINAL,
-    "{port} cannot be opened",
+    N_("{port} cannot be opened"),
     "{cause}",
-    ("check power and cable (some USB cables only charge)", "posdecom ports"),
+    (N_("check power and cable (some USB cables only charge)"), "posdecom ports"),
 )
 PORT_BUSY: Final = Entry(
     "PD-E23",
     "port-busy",
     Exit.BUSY,
-    "{port} is in use",
+    N_("{port} is in use"),
     "{cause}",
-    ("close the other program, then run the same command again",),
+    (N_("close the other program, then run the same command again"),),
 )
 SEVERAL_CANDIDATES: Final = Entry(
     "PD-E24",
     "several-candidates",
     Exit.SEVERAL_CANDIDATES,
-    "{count} ports could be the terminal",
-    "no port was named, and posdecom never guesses",
-    ("posdecom ports", "name one with --port"),
+    N_("{count} ports could be the terminal"),
+    N_("no port was named, and posdecom never guesses"),
+    ("posdecom ports", N_("name one with --port")),
 )
 LINK_LOST: Final = Entry(
     "PD-E25",
     "link-lost",
     Exit.LINK_LOST,
-    "the line to the terminal broke ({port})",
+    N_("the line to the terminal broke ({port})"),
     "{cause}",
-    ("check power and cable, then " + AGAIN,),
+    (N_("check power and cable, then run the same command again: it continues where it stopped"),),
 )
 PROTOCOL: Final = Entry(
     "PD-E26",
     "protocol",
     Exit.PROTOCOL,
-    "the terminal sent what it may not send",
+    N_("the terminal sent what it may not send"),
     "{cause}",
-    (AGAIN, "if it repeats, this is no posdecom terminal or its software is damaged"),
+    (AGAIN, N_("if it repeats, this is no posdecom terminal or its software is damaged")),
 )
 PEER_REFUSED: Final = Entry(
     "PD-E27",
     "peer-refused",
     Exit.PROTOCOL,
-    "no safe channel to the terminal",
+    N_("no safe channel to the terminal"),
     "{cause}",
-    ("check the technician's certificate (valid for 24 hours) and the trust anchors",),
+    (N_("check the technician's certificate (valid for 24 hours) and the trust anchors"),),
 )
 WRONG_TERMINAL: Final = Entry(
     "PD-E28",
     "wrong-terminal",
     Exit.NO_TERMINAL,
-    "the terminal on {port} is not the one of the order",
-    "found {found}, the order names {expected}",
-    ("connect the terminal {expected}",),
+    N_("the terminal on {port} is not the one of the order"),
+    N_("found {found}, the order names {expected}"),
+    (N_("connect the terminal {expected}"),),
 )
 
 # ---- what this machine keeps
@@ -206,41 +208,41 @@ DISK_FULL: Final = Entry(
     "PD-E30",
     "disk-full",
     Exit.STORAGE,
-    "the disk cannot hold what comes next",
+    N_("the disk cannot hold what comes next"),
     "{cause}",
-    ("free some space, then " + AGAIN,),
+    (N_("free some space, then run the same command again: it continues where it stopped"),),
 )
 STORAGE_FAILED: Final = Entry(
     "PD-E31",
     "storage-failed",
     Exit.STORAGE,
-    "the job's journal cannot be read or written",
+    N_("the job's journal cannot be read or written"),
     "{cause}",
-    (AGAIN, "if it repeats, check the disk; the terminal still holds everything"),
+    (AGAIN, N_("if it repeats, check the disk; the terminal still holds everything")),
 )
 JOURNAL_BUSY: Final = Entry(
     "PD-E32",
     "journal-busy",
     Exit.BUSY,
-    "this job is already being worked on",
+    N_("this job is already being worked on"),
     "{cause}",
-    ("wait for the other posdecom to end",),
+    (N_("wait for the other posdecom to end"),),
 )
 JOURNAL_CORRUPT: Final = Entry(
     "PD-E33",
     "journal-corrupt",
     Exit.STORAGE,
-    "the job's journal is damaged",
+    N_("the job's journal is damaged"),
     "{cause}",
-    ("keep the damaged file, start the job again in a new folder: the terminal still holds everything",),
+    (N_("keep the damaged file, start the job again in a new folder: the terminal still holds everything"),),
 )
 UNSAFE_PLACE: Final = Entry(
     "PD-E34",
     "unsafe-place",
     Exit.STORAGE,
-    "the job may not be kept there",
+    N_("the job may not be kept there"),
     "{cause}",
-    ("use a folder of your own on a local disk (mode 0700)",),
+    (N_("use a folder of your own on a local disk (mode 0700)"),),
 )
 
 # ---- documents and the acquirer
@@ -249,31 +251,31 @@ DOCUMENT: Final = Entry(
     "PD-E40",
     "document",
     Exit.FORGED,
-    "a signed document cannot be accepted",
+    N_("a signed document cannot be accepted"),
     "{cause}",
-    ("get the document again from whoever signed it",),
+    (N_("get the document again from whoever signed it"),),
 )
 HOST: Final = Entry(
     "PD-E50",
     "host",
     Exit.FLUSH_INCOMPLETE,
-    "the acquirer's host answered what no dialect here knows",
+    N_("the acquirer's host answered what no dialect here knows"),
     "{cause}",
-    ("check host, port and dialect", AGAIN),
+    (N_("check host, port and dialect"), AGAIN),
 )
 HOST_UNREACHABLE: Final = Entry(
     "PD-E51",
     "host-unreachable",
     Exit.FLUSH_INCOMPLETE,
-    "{party} cannot be reached",
+    N_("{party} cannot be reached"),
     "{cause}",
-    ("check the network, then " + AGAIN,),
+    (N_("check the network, then run the same command again: it continues where it stopped"),),
 )
 WAITING: Final = Entry(
     "PD-E52",
     "waiting",
     Exit.FLUSH_INCOMPLETE,
-    "the job waits for {party}",
+    N_("the job waits for {party}"),
     "{cause}",
     (AGAIN,),
 )
@@ -281,82 +283,97 @@ MISMATCH: Final = Entry(
     "PD-E53",
     "mismatch",
     Exit.MISMATCH,
-    "the acquirer's books do not agree with the terminal's",
+    N_("the acquirer's books do not agree with the terminal's"),
     "{cause}",
-    ("call the acquirer with the order number; nothing is erased until they agree",),
+    (N_("call the acquirer with the order number; nothing is erased until they agree"),),
 )
 CUSTODY_INCOMPLETE: Final = Entry(
     "PD-E54",
     "custody-incomplete",
     Exit.FLUSH_INCOMPLETE,
-    "not everything that the terminal holds is in custody",
+    N_("not everything that the terminal holds is in custody"),
     "{cause}",
-    ("read it out first: posdecom flush, with the terminal on its cable",),
+    (N_("read it out first: posdecom flush, with the terminal on its cable"),),
 )
 RECEIPT_REFUSED: Final = Entry(
     "PD-E55",
     "receipt-refused",
     Exit.ERASE_REFUSED,
-    "this receipt does not release this terminal",
+    N_("this receipt does not release this terminal"),
     "{cause}",
-    ("get a receipt for exactly this seal from the acquirer",),
+    (N_("get a receipt for exactly this seal from the acquirer"),),
 )
 NOT_YET: Final = Entry(
     "PD-E56",
     "not-yet",
     Exit.DECLINED,
-    "the job is not to be purged yet",
+    N_("the job is not to be purged yet"),
     "{cause}",
-    ("posdecom jobs lists what each job waits for",),
+    (N_("posdecom jobs lists what each job waits for"),),
 )
 PURGE_CUT: Final = Entry(
     "PD-E57",
     "purge-cut",
     Exit.STORAGE,
-    "a purge of this job was cut",
-    "its transactions are half destroyed; documents and hashes are safe in the new journal",
+    N_("a purge of this job was cut"),
+    N_("its transactions are half destroyed; documents and hashes are safe in the new journal"),
     ("posdecom purge --journal {file}",),
 )
 ERASE_REFUSED: Final = Entry(
     "PD-E60",
     "erase-refused",
     Exit.ERASE_REFUSED,
-    "the terminal refuses to erase",
+    N_("the terminal refuses to erase"),
     "{cause}",
-    ("get a receipt for exactly this seal from the acquirer",),
+    (N_("get a receipt for exactly this seal from the acquirer"),),
 )
 ERASE_UNVERIFIED: Final = Entry(
     "PD-E61",
     "erase-unverified",
     Exit.ERASE_UNVERIFIED,
-    "it is not proven that the keys are gone",
+    N_("it is not proven that the keys are gone"),
     "{cause}",
-    ("keep the terminal in custody and call the acquirer",),
+    (N_("keep the terminal in custody and call the acquirer"),),
 )
 ORDER_REFUSED: Final = Entry(
     "PD-E62",
     "order-refused",
     Exit.ERASE_REFUSED,
-    "the terminal does not take this order",
+    N_("the terminal does not take this order"),
     "{cause}",
-    ("get a new order for this terminal from the acquirer", "check the clocks of terminal and laptop"),
+    (
+        N_("get a new order for this terminal from the acquirer"),
+        N_("check the clocks of terminal and laptop"),
+    ),
 )
 THAWED: Final = Entry(
     "PD-E63",
     "thawed",
     Exit.NOTHING_TO_DO,
-    "terminal {serial} trades again",
-    "the acquirer cancelled this decommission; what was settled stays settled",
-    ("nothing; a later retirement needs a new order and a new journal folder",),
+    N_("terminal {serial} trades again"),
+    N_("the acquirer cancelled this decommission; what was settled stays settled"),
+    (N_("nothing; a later retirement needs a new order and a new journal folder"),),
 )
 
 CANCELLATION_REFUSED: Final = Entry(
     "PD-E64",
     "cancellation-refused",
     Exit.ERASE_REFUSED,
-    "the terminal does not take this cancellation",
+    N_("the terminal does not take this cancellation"),
     "{cause}",
-    ("get a cancellation for exactly this seal from the acquirer",),
+    (N_("get a cancellation for exactly this seal from the acquirer"),),
+)
+
+CASE: Final = Entry(
+    "PD-E70",
+    "case",
+    Exit.USAGE,
+    N_("the case in {file} has a mistake"),
+    "{cause}",
+    (
+        N_("mend that line, then: posdecom case check {file}"),
+        N_("posdecom case new --template shows every key"),
+    ),
 )
 
 # fmt: off
@@ -367,6 +384,6 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
     DISK_FULL, STORAGE_FAILED, JOURNAL_BUSY, JOURNAL_CORRUPT, UNSAFE_PLACE,
     DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED, NOT_YET, PURGE_CUT,
     ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
-    CANCELLATION_REFUSED,
+    CANCELLATION_REFUSED, CASE,
 )
 # fmt: on

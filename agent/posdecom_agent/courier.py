@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.wording import N_
 
 from . import catalogue
 from .job import Job
@@ -20,9 +21,10 @@ from .trouble import Trouble
 def require_custody(job: Job) -> None:
     """`Trouble` unless everything that the terminal holds is on this laptop, or a receipt made that unnecessary."""
     if not job.custody_is_complete and not job.receipts:
-        missing = "all" if job.items_missing is None else str(job.items_missing)
+        missing = N_("all") if job.items_missing is None else job.items_missing
         raise Trouble(
-            catalogue.CUSTODY_INCOMPLETE, cause=f"{missing} of its messages are in the terminal alone"
+            catalogue.CUSTODY_INCOMPLETE,
+            cause=N_("{missing} of its messages are in the terminal alone", missing=missing),
         )
 
 
@@ -35,7 +37,7 @@ def bring_receipts(job: Job, receipts: Sequence[bytes], anchors: Anchors) -> Non
     if not receipts or tuple(receipts) == job.receipts:
         return
     if job.receipts:
-        raise Trouble(catalogue.RECEIPT_REFUSED, cause="the job has another receipt already")
+        raise Trouble(catalogue.RECEIPT_REFUSED, cause=N_("the job has another receipt already"))
     require_custody(job)
     try:
         check_receipts(receipts, job, anchors)

@@ -24,6 +24,7 @@ from posdecom_protocol.documents import open_document
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.limits import ITEMS_MAX, MESSAGE_BYTES_MAX
+from posdecom_protocol.wording import N_
 
 from .job import Job
 from .procedure import ClosedBy, Declined, DeskReply, Missing, Pending, Receipts, Unreachable
@@ -99,7 +100,7 @@ class Desk:
 
     def __init__(self, url: str, exchange: Exchange = over_http) -> None:
         if exchange is over_http and not _URL.fullmatch(url):
-            raise ValueError("a desk is http://HOST[:PORT] or https://HOST[:PORT]")
+            raise ValueError(N_("a desk is http://HOST[:PORT] or https://HOST[:PORT]"))
         self._url = url.rstrip("/")
         self._exchange = exchange
 
@@ -117,12 +118,12 @@ class Desk:
             return polled
         body = b"".join(encode_custody(job.order.data, job.seal.data, job.items()))
         posted = self._ask("POST", "/v1/seals", body, MEDIA_TYPE)
-        return posted or Unreachable("the desk does not know the call to post a seal")
+        return posted or Unreachable(N_("the desk does not know the call to post a seal"))
 
     def ask_closure(self, job: Job) -> DeskReply:
         """Post the certificate; the desk answers the same one with the same closure."""
         posted = self._ask("POST", "/v1/certificates", job.certificate, DOCUMENT_MEDIA_TYPE)
-        return posted or Unreachable("the desk does not know the call to post a certificate")
+        return posted or Unreachable(N_("the desk does not know the call to post a certificate"))
 
     def _poll(self, seal_digest: bytes) -> DeskReply | None:
         return self._ask("GET", f"/v1/seals/{seal_digest.hex()}", None, "")
@@ -132,7 +133,7 @@ class Desk:
         try:
             status, answer = self._exchange(method, self._url + path, body, media_type)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return Unreachable(f"{self._url}: {_cause(error)}")
+            return Unreachable(N_("{where}: {reason}", where=self._url, reason=_cause(error)))
         return None if status == 404 else _understood(status, answer)
 
 
@@ -140,11 +141,11 @@ def _cause(error: Exception) -> str:
     """Why there was no answer."""
     match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted: {error.verify_message}"
+            return N_("its certificate is not trusted: {reason}", reason=error.verify_message)
         case OSError(strerror=str(words)):
             return words
         case TimeoutError():
-            return "no answer in time"
+            return N_("no answer in time")
         case _:
             return type(error).__name__
 
@@ -164,29 +165,29 @@ def _understood(status: int, body: bytes) -> DeskReply:
             case 413 | 422:
                 return Declined(_text(body, "reason"))
             case _:
-                return Unreachable(f"the desk answered with status {status}")
+                return Unreachable(N_("the desk answered with status {status}", status=status))
     except (DocumentError, MessageError, ValueError, RecursionError) as error:
-        return Unreachable(f"the desk's answer cannot be read ({type(error).__name__})")
+        return Unreachable(N_("the desk's answer cannot be read ({name})", name=type(error).__name__))
 
 
 def _text(body: bytes, name: str) -> str:
     value = _json(body)
     text = value.get(name) if isinstance(value, dict) else None
-    return text[:200] if isinstance(text, str) else "no reason given"
+    return text[:200] if isinstance(text, str) else N_("no reason given")
 
 
 def _sequences(body: bytes) -> tuple[int, ...]:
     value = _json(body)
     missing = value.get("missing") if isinstance(value, dict) else None
     if not isinstance(missing, list) or not 0 < len(missing) <= MISSING_MAX:
-        raise ValueError("no list of missing items")
+        raise ValueError(N_("no list of missing items"))
     if not all(type(sequence) is int and 1 <= sequence <= ITEMS_MAX for sequence in missing):
-        raise ValueError("an item sequence is out of range")
+        raise ValueError(N_("an item sequence is out of range"))
     return tuple(missing)
 
 
 def _json(body: bytes) -> object:
     if len(body) > JSON_BYTES_MAX:
-        raise ValueError("more JSON than any answer needs")
+        raise ValueError(N_("more JSON than any answer needs"))
     value: object = json.loads(body)
     return value

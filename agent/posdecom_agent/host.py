@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.errors import HostError
+from posdecom_protocol.wording import N_
 
 from .dialects import DIALECTS
 from .job import Job
@@ -61,7 +62,7 @@ class HostAddress:
         """``HOST:PORT``; an IPv6 address in brackets. `ValueError` for anything else."""
         found = _ADDRESS.fullmatch(text)
         if found is None or not 0 < int(found["port"]) < 65536:
-            raise ValueError("an address is HOST:PORT")
+            raise ValueError(N_("an address is HOST:PORT"))
         return cls(found["name"] or found["ipv6"], int(found["port"]))
 
     def __str__(self) -> str:
@@ -125,18 +126,18 @@ def settle(
     `HostError` where the seal names a dialect that this version does not speak.
     """
     if context.dialect not in DIALECTS:
-        raise HostError(f"this version does not speak the dialect {context.dialect}")
+        raise HostError(N_("this version does not speak the dialect {dialect}", dialect=context.dialect))
     engine = settlement_of(job, context)
     end = journal_events(engine, job, watch)
     failures, reason = 0, ""
     while end is None:
         answered = len(engine.outcomes)
         if failures == CONNECTS_MAX:
-            return Unreachable(f"{host}: {reason}")
+            return Unreachable(N_("{where}: {reason}", where=host, reason=reason))
         try:
             with closing(host.connect()) as connection:
                 end = _converse(engine, job, connection, clock, watch)
-            reason = "the connection breaks"
+            reason = N_("the connection breaks")
         except OSError as error:
             reason = error.strerror or type(error).__name__
         failures = 1 if len(engine.outcomes) > answered else failures + 1
@@ -156,8 +157,7 @@ def _converse(
         end = journal_events(engine, job, watch)
         if end is not None:
             return end
-        data = engine.bytes_to_send(clock.now())
-        if data:
+        while data := engine.bytes_to_send(clock.now()):
             connection.send(data)
         deadline = engine.deadline()
         wait = WAIT_S_MAX if deadline is None else min(WAIT_S_MAX, max(0.0, deadline - clock.now()))

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from posdecom_protocol.errors import LocalError
+from posdecom_protocol.wording import N_
 
 from .storage import MOUNTS, free_bytes_at, require_safe_place, require_space
 from .storage import DiskFull as DiskFull
@@ -269,7 +270,7 @@ class SqliteJournal:
         if self._closed:
             raise LocalError("journal: used after close")
         if self._failed:
-            raise StorageFailed("the journal failed before; it must be opened again")
+            raise StorageFailed(N_("the journal failed before; it must be opened again"))
 
     def _commit(self, entries: Sequence[tuple[int, str, int, bytes, bytes]]) -> None:
         try:
@@ -310,13 +311,13 @@ class SqliteJournal:
         ):
             expected = self._summary.total + 1
             if n != expected:
-                raise JournalCorrupt(expected, "is missing")
+                raise JournalCorrupt(expected, N_("is missing"))
             try:
                 self._summary.add(Row(kind, key, body))
             except (LocalError, TypeError, AttributeError) as error:
-                raise JournalCorrupt(n, "is no row") from error
+                raise JournalCorrupt(n, N_("is no row")) from error
             if head != self._summary.head:
-                raise JournalCorrupt(n, "its hash does not fit")
+                raise JournalCorrupt(n, N_("its hash does not fit"))
 
 
 # ---- the file
@@ -334,7 +335,7 @@ def _set_pragmas(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {name}={value}").fetchall()
         ((found,),) = connection.execute(f"PRAGMA {name}").fetchall()
         if found != expected:
-            raise StorageFailed(f"SQLite does not take {name}={value} here")
+            raise StorageFailed(N_("SQLite does not take {name}={value} here", name=name, value=value))
 
 
 def _require_schema(connection: sqlite3.Connection) -> None:
@@ -345,7 +346,7 @@ def _require_schema(connection: sqlite3.Connection) -> None:
         for statement in ("BEGIN IMMEDIATE", *_SCHEMA, f"PRAGMA application_id={APPLICATION_ID}", "COMMIT"):
             connection.execute(statement)
     elif found != list(_SCHEMA) or application != APPLICATION_ID:
-        raise JournalCorrupt(0, "the file is no posdecom journal")
+        raise JournalCorrupt(0, N_("the file is no posdecom journal"))
 
 
 def _translated(error: sqlite3.Error | UnicodeDecodeError, row: int) -> StorageError:
@@ -354,11 +355,13 @@ def _translated(error: sqlite3.Error | UnicodeDecodeError, row: int) -> StorageE
         case sqlite3.SQLITE_FULL:
             return DiskFull()
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return JournalBusy("another program has the journal open")
+            return JournalBusy(N_("another program has the journal open"))
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return JournalCorrupt(row, "the file is damaged")
+            return JournalCorrupt(row, N_("the file is damaged"))
         case 0 if isinstance(error, (sqlite3.OperationalError, UnicodeDecodeError)):
             # Python's module meets damaged text in a row or in SQLite's own message, and sets no code
-            return JournalCorrupt(row, "the file is damaged")
+            return JournalCorrupt(row, N_("the file is damaged"))
         case _:
-            return StorageFailed(f"SQLite reports {getattr(error, 'sqlite_errorname', type(error).__name__)}")
+            return StorageFailed(
+                N_("SQLite reports {name}", name=getattr(error, "sqlite_errorname", type(error).__name__))
+            )

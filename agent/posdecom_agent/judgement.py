@@ -19,6 +19,7 @@ from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.guard import GuardRefusal, Holding, check_release
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.verdict import judge
+from posdecom_protocol.wording import N_
 
 from .job import Job
 from .refusals import REFUSALS
@@ -27,9 +28,9 @@ from .refusals import REFUSALS
 def check_seal(seal: Signed[Seal], order: Signed[Order], anchors: Anchors) -> None:
     """`DocumentError` unless the terminal of ``order`` made ``seal`` under it."""
     if authenticate(seal, anchors, at=None).serial_number != order.body.serial:
-        raise DocumentError("seal", "is signed by another terminal")
+        raise DocumentError("seal", N_("is signed by another terminal"))
     if seal.body.order_digest != order.digest or seal.body.serial != order.body.serial:
-        raise DocumentError("seal", "is not under this order")
+        raise DocumentError("seal", N_("is not under this order"))
 
 
 def check_receipts(receipts: Sequence[bytes], job: Job, anchors: Anchors) -> None:
@@ -60,9 +61,9 @@ def check_evidence(data: bytes, job: Job, anchors: Anchors) -> None:
     signer = authenticate(evidence, anchors, at=None)
     serial = job.order.body.serial
     if (signer.serial_number, evidence.body.serial) != (serial, serial):
-        raise DocumentError("evidence", "is signed by another terminal")
+        raise DocumentError("evidence", N_("is signed by another terminal"))
     if signer.public_key != authenticate(job.seal, anchors, at=None).public_key:
-        raise DocumentError("evidence", "is signed by another key than the seal")
+        raise DocumentError("evidence", N_("is signed by another key than the seal"))
     receipts = tuple(digest(receipt) for receipt in job.receipts)
     chain.check_evidence(evidence.body, job.order, job.seal, receipts)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from posdecom_protocol.errors import PosdecomError
+from posdecom_protocol.wording import N_
 
 PROC: Final = Path("/proc")
 
@@ -27,7 +28,7 @@ class PortError(PosdecomError):
     """Abstract: the wire to the terminal cannot be used."""
 
     def __init__(self, port: str, cause: str) -> None:
-        super().__init__(f"{port}: {cause}")
+        super().__init__(N_("{where}: {reason}", where=port, reason=cause))
         self.port = port
         self.cause = cause
 
@@ -53,10 +54,16 @@ def rights(device: Path) -> str:
     try:
         node = device.stat()
     except OSError:
-        return "its rights cannot be read"
+        return N_("its rights cannot be read")
     owner, group = _user(node.st_uid), _group(node.st_gid)
     mine = ", ".join(sorted({_group(gid) for gid in {os.getegid(), *os.getgroups()}}))
-    return f"node is {owner}:{group} {stat.S_IMODE(node.st_mode):04o}; you are in: {mine}"
+    return N_(
+        "node is {owner}:{group} {mode:04o}; you are in: {groups}",
+        owner=owner,
+        group=group,
+        mode=stat.S_IMODE(node.st_mode),
+        groups=mine,
+    )
 
 
 def group_of(device: Path) -> str | None:
@@ -72,8 +79,10 @@ def holder(device: Path, proc: Path = PROC) -> str:
     node = str(device.resolve())
     for process in sorted(proc.glob("[0-9]*")):
         if node in _open_files(process):
-            return f"{_program(process)} (process {process.name}) has it open"
-    return "another program has it open"
+            return N_(
+                "{program} (process {number}) has it open", program=_program(process), number=process.name
+            )
+    return N_("another program has it open")
 
 
 def _open_files(process: Path) -> set[str]:
@@ -91,7 +100,7 @@ def _program(process: Path) -> str:
     try:
         return (process / "comm").read_text(errors="replace").strip()
     except OSError:
-        return "a program"
+        return N_("a program")
 
 
 def _user(uid: int) -> str:

@@ -26,6 +26,8 @@ from typing import Final, Protocol
 import serial
 from serial.tools import list_ports, list_ports_common
 
+from posdecom_protocol.wording import N_
+
 from .port_access import LinkLost as LinkLost
 from .port_access import PortBusy as PortBusy
 from .port_access import PortError as PortError
@@ -34,6 +36,8 @@ from .port_access import PortMissing as PortMissing
 from .port_access import holder, rights
 
 BAUD_DEFAULT: Final = 115_200
+BITS_PER_BYTE: Final = 10
+"""8N1: start bit, eight data bits, stop bit."""
 
 READ_BYTES_MAX: Final = 64 * 1024
 """More than any kernel buffer of a serial port holds (4 KiB on Linux)."""
@@ -50,14 +54,14 @@ WRITE_TIMEOUT_S: Final = 0.5
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _MISSING: Final[dict[int, str]] = {
-    errno.ENOENT: "there is no such device",
-    errno.ENODEV: "there is no such device",
-    errno.ENXIO: "there is no such device",
-    errno.ENOTTY: "it is no serial port",
-    errno.EISDIR: "it is no serial port",
-    errno.ECONNREFUSED: "nobody listens there",
-    errno.EHOSTUNREACH: "the host cannot be reached",
-    errno.ENETUNREACH: "the host cannot be reached",
+    errno.ENOENT: N_("there is no such device"),
+    errno.ENODEV: N_("there is no such device"),
+    errno.ENXIO: N_("there is no such device"),
+    errno.ENOTTY: N_("it is no serial port"),
+    errno.EISDIR: N_("it is no serial port"),
+    errno.ECONNREFUSED: N_("nobody listens there"),
+    errno.EHOSTUNREACH: N_("the host cannot be reached"),
+    errno.ENETUNREACH: N_("the host cannot be reached"),
 }
 
 
@@ -193,7 +197,7 @@ class _PolledPort:
 def _translated(url: str, opened: serial.Serial) -> Iterator[None]:
     """Every way in which an open port fails is a lost link: seen with ftdi_sio, one unplug raises all three types."""
     if not opened.is_open:
-        raise LinkLost(url, "it was closed here")
+        raise LinkLost(url, N_("it was closed here"))
     try:
         yield
     except (serial.SerialException, OSError, termios.error) as error:
@@ -208,14 +212,14 @@ def _open_error(url: str, error: BaseException) -> PortError:
     if code in _FORBIDDEN:
         return PortForbidden(url, rights(device))
     if isinstance(error, ValueError) and not isinstance(error, serial.SerialException):
-        return PortMissing(url, "it is neither a device nor a port URL that this version knows")
+        return PortMissing(url, N_("it is neither a device nor a port URL that this version knows"))
     return PortMissing(url, _reason(error))
 
 
 def _reason(error: BaseException) -> str:
     code = _errno_of(error)
     if code is None:
-        return "the connection ended"
+        return N_("the connection ended")
     return _MISSING.get(code) or os.strerror(code)
 
 

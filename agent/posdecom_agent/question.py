@@ -5,6 +5,7 @@ from __future__ import annotations
 from posdecom_protocol.greeting import Welcome
 from posdecom_protocol.messages import Refusal, Refused, Reply, Request
 from posdecom_protocol.stack import ChannelOver, LinkOver, Stack
+from posdecom_protocol.wording import N_
 
 from .approach import Access, Answered, Approach, Met, Over, Ready, Stranger
 
@@ -48,7 +49,7 @@ class Question:
         self._approach.tick(now)
         self._turn(now)
         if self._answer_by is not None and now >= self._answer_by and not self._over:
-            self.cause = ChannelOver("the terminal does not answer")
+            self.cause = ChannelOver(N_("the terminal does not answer"))
             self._finish(now)
 
     def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
@@ -88,7 +89,7 @@ class Question:
                     self.reply = reply
                     self._finish(now)
                 case Answered():
-                    self.cause = ChannelOver("the terminal sent a message out of place")
+                    self.cause = ChannelOver(N_("the terminal sent a message out of place"))
                     self._finish(now)
                 case Stranger(serial):
                     self.stranger = serial

@@ -1,16 +1,18 @@
 """The conversation with the acquirer's host about one context: which stored message goes out next, and what came back.
 
 Sans-IO. The engine composes and changes nothing: it sends the terminal's bytes, waits for the answer that belongs to
-them, and reports what it means. One message is under way at a time.
+them, and reports what it means. As many messages are under way at once as their phase allows (dialects.py); phases
+never overlap, and a message about another one waits for the other's outcome. Answers may come in any order.
 
 The caller's part, in this order, whenever something happened (`receive`, `tick`, `connected`, `disconnected`):
 
 1. drain `events` and make every `Answered` durable;
 2. then ask `bytes_to_send`. It gives nothing as long as an event waits to be drained.
 
-So an outcome is in the journal before the next message is on its way, and a new `Settlement` built from the journal
+So an outcome is in the journal before another message is on its way, and a new `Settlement` built from the journal
 goes on where the old one stood. What was under way is sent again as the same bytes; the host answers 94 if it had
-them. Silence and lost connections are met the same way, a bounded number of times; then `Stopped` names why.
+them. Silence and lost connections are met the same way, a bounded number of times; then `Stopped` names why. Until
+the host has answered again, what is repeated goes out one message at a time: a dead host is not flooded.
 
 Not here: sockets and their reconnection, the journal, other contexts, and judging answers (dialects.py).
 """
@@ -18,6 +20,7 @@ Not here: sockets and their reconnection, the journal, other contexts, and judgi
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +30,7 @@ from posdecom_protocol.data_elements import BatchReference
 from posdecom_protocol.errors import MessageError
 from posdecom_protocol.iso8583 import IsoMessage, LengthPrefix, answer_mti, decode, frame_message
 from posdecom_protocol.records import ItemKind
+from posdecom_protocol.wording import N_
 
 from .dialects import Branch, Delivered, Dialect, Outcome, Phase, Refused
 
@@ -34,7 +38,7 @@ ANSWER_TIMEOUT_S: Final = 60.0
 """As store-and-forward hosts are given; a settlement answer may take that long at the end of a day."""
 
 RESENDS_MAX: Final = 3
-"""UnionPay's usual limit for repeating a reversal."""
+"""UnionPay's usual limit for repeating a reversal; each answer of the host to anything begins the count again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,11 @@ class Entry:
 class Reason(Enum):
     """Why a conversation stopped before its end. What was answered stays answered."""
 
-    NO_ANSWER = "the host did not answer"
-    STREAM_BROKEN = "the host's bytes are no messages"
-    CONTRADICTION = "the host contradicts itself"
-    TOTALS_REFUSED = "the host refused the totals"
-    BAD_ITEM = "a stored message is not what its place in the conversation needs"
+    NO_ANSWER = N_("the host did not answer")
+    STREAM_BROKEN = N_("the host's bytes are no messages")
+    CONTRADICTION = N_("the host contradicts itself")
+    TOTALS_REFUSED = N_("the host refused the totals")
+    BAD_ITEM = N_("a stored message is not what its place in the conversation needs")
 
     @property
     def resumable(self) -> bool:
@@ -99,7 +103,7 @@ Identity: TypeAlias = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class _Exchange:
-    """The message under way."""
+    """A message under way, or the next to be."""
 
     phase: Phase
     sequence: int
@@ -107,6 +111,7 @@ class _Exchange:
     request: IsoMessage
     answered_by: Identity
     sends: int = 0
+    """Since the host last answered anything."""
     due: bool = True
     """To be sent, or sent again."""
     deadline: float | None = None
@@ -142,8 +147,15 @@ class Settlement:
         self._connected = False
         self._events: list[Event] = []
         self._concluded: dict[Identity, tuple[Phase, Outcome]] = {}
-        self._walk = self._steps()
-        self._exchange: _Exchange | None = None
+        self._stages = self._walk()
+        self._waiting: deque[tuple[Phase, int]] = deque()
+        """The rest of the phase."""
+        self._next: _Exchange | None = None
+        """The first of them, once it is unpacked."""
+        self._under_way: dict[Identity, _Exchange] = {}
+        """The oldest first."""
+        self._is_wary = False
+        """Nothing was answered since a silence or a lost connection."""
         self.ignored = 0
         """Answers that belonged to nothing: late, duplicate, foreign or malformed."""
         self._go_on()
@@ -158,24 +170,22 @@ class Settlement:
     def disconnected(self, now: float) -> None:
         """The connection is gone; the driver tries to make another, and this object asks for nothing meanwhile."""
         self._connected = False
-        if self._exchange is not None:
-            self._send_again(self._exchange)
+        self._send_again(list(self._under_way.values()))
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes from the host, cut anyhow."""
         try:
             messages = self._stream.receive(data) if self._connected else []
         except MessageError:
-            self._stop(Reason.STREAM_BROKEN)
+            self._stop(Reason.STREAM_BROKEN, self._oldest())
             return
         for message in messages:
             self._answer(message)
 
     def tick(self, now: float) -> None:
         """Time has passed; does something only at `deadline`."""
-        exchange = self._exchange
-        if exchange is not None and exchange.deadline is not None and now >= exchange.deadline:
-            self._send_again(exchange)
+        late = [one for one in self._under_way.values() if one.deadline is not None and now >= one.deadline]
+        self._send_again(late)
 
     # --- what it wants
 
@@ -185,9 +195,12 @@ class Settlement:
         return events
 
     def bytes_to_send(self, now: float) -> bytes:
-        """One message with its length prefix, or nothing; see the module about events that wait."""
-        exchange = self._exchange
-        if exchange is None or not exchange.due or not self._connected or self._events:
+        """One message with its length prefix, or nothing more for now; see the module about events that wait."""
+        if not self._connected or self._events:
+            return b""
+        open_to = list(self._under_way.values())[: 1 if self._is_wary else None]
+        exchange = next((one for one in open_to if one.due), None)
+        if exchange is None:
             return b""
         exchange.due = False
         exchange.sends += 1
@@ -196,7 +209,9 @@ class Settlement:
 
     def deadline(self) -> float | None:
         """When to call `tick` at the latest."""
-        return None if self._exchange is None else self._exchange.deadline
+        return min(
+            (one.deadline for one in self._under_way.values() if one.deadline is not None), default=None
+        )
 
     @property
     def outcomes(self) -> Mapping[int, Outcome]:
@@ -205,8 +220,8 @@ class Settlement:
 
     # --- the order of the conversation
 
-    def _steps(self) -> Iterator[tuple[Phase, int]]:
-        """Phase by phase what has no outcome yet. Asked for the next step once the one before has its outcome."""
+    def _walk(self) -> Iterator[deque[tuple[Phase, int]]]:
+        """Phase by phase what has no outcome yet. Asked for the next one once all of that has its outcome."""
         branches, refused_at = {Branch.ALWAYS}, 0
         for phase in self._dialect.phases:
             sequences = self._sequences[phase.kind]
@@ -215,8 +230,8 @@ class Settlement:
                 for sequence in sequences
                 if sequence not in self._outcomes and (phase.branch in branches or sequence in self._wanted)
             ]
-            for sequence in missing:
-                yield phase, sequence
+            if missing:
+                yield deque((phase, sequence) for sequence in missing)
             outcomes = [self._outcomes[sequence] for sequence in sequences if sequence in self._outcomes]
             if missing:
                 self._events.append(_phase_done(phase.kind, outcomes))
@@ -227,21 +242,40 @@ class Settlement:
         self._events.append(Stopped(Reason.TOTALS_REFUSED, refused_at) if refused_at else Finished())
 
     def _go_on(self) -> None:
-        """Make the next step the one under way. None left: the walk has said why."""
-        step = next(self._walk, None)
-        self._exchange = None if step is None else self._begin(*step)
+        """Take up as much as may be under way. Nothing left: the walk has said why."""
+        if not self._waiting and not self._under_way:
+            self._waiting = next(self._stages, deque())
+        while self._waiting:
+            phase, sequence = self._waiting[0]
+            if len(self._under_way) >= phase.window:
+                return
+            self._next = self._next or self._begin(phase, sequence)
+            if self._under_way and (self._next is None or self._depends(self._next)):
+                return
+            if self._next is None:
+                self._stop(Reason.BAD_ITEM, sequence)
+                return
+            self._under_way[self._next.answered_by] = self._next
+            self._waiting.popleft()
+            self._next = None
 
     def _begin(self, phase: Phase, sequence: int) -> _Exchange | None:
+        """None for an item that is no message of this phase."""
         data = self._message(sequence)
         try:
             request = decode(data)
             mti, stan, tid, mid = _identity(request)
         except MessageError:
-            mti = ""
+            return None
         if mti != phase.mti:
-            self._events.append(Stopped(Reason.BAD_ITEM, sequence))
             return None
         return _Exchange(phase, sequence, data, request, (answer_mti(mti), stan, tid, mid))
+
+    def _depends(self, exchange: _Exchange) -> bool:
+        """It is about a message under way, or could not be told from one."""
+        original = exchange.phase.original(exchange.request)
+        stans = {one.request.text(11) for one in self._under_way.values()}
+        return exchange.answered_by in self._under_way or original in stans
 
     # --- answers
 
@@ -253,20 +287,22 @@ class Settlement:
             if exchange is None:
                 self._unexpected(identity, answer)
             elif _differs(exchange.request, answer):
-                self._stop(Reason.CONTRADICTION)
+                self._stop(Reason.CONTRADICTION, exchange.sequence)
             else:
                 self._conclude(exchange, exchange.phase.judge(answer), data)
         except MessageError:
             self.ignored += 1
 
     def _exchange_of(self, identity: Identity, answer: IsoMessage) -> _Exchange | None:
-        """What is under way, if this is its answer."""
-        exchange = self._exchange
-        if exchange is None or identity != exchange.answered_by or not _same_batch(exchange.request, answer):
-            return None
-        return exchange
+        """The message under way that this is the answer to."""
+        exchange = self._under_way.get(identity)
+        return exchange if exchange is not None and _same_batch(exchange.request, answer) else None
 
     def _conclude(self, exchange: _Exchange, outcome: Outcome, answer: bytes) -> None:
+        del self._under_way[exchange.answered_by]
+        self._is_wary = False
+        for one in self._under_way.values():
+            one.sends = 0
         self._outcomes[exchange.sequence] = outcome
         self._concluded[exchange.answered_by] = exchange.phase, outcome
         self._events.append(Answered(exchange.sequence, outcome, hashlib.sha256(answer).digest()))
@@ -277,18 +313,21 @@ class Settlement:
         if identity in self._concluded:
             phase, outcome = self._concluded[identity]
             if _contradict(outcome, phase.judge(answer)):
-                self._stop(Reason.CONTRADICTION)
+                self._stop(Reason.CONTRADICTION, self._oldest())
         self.ignored += 1
 
-    def _send_again(self, exchange: _Exchange) -> None:
-        exchange.deadline = None
-        exchange.due = True
-        if exchange.sends > self._resends_max:
-            self._stop(Reason.NO_ANSWER)
+    def _send_again(self, exchanges: Sequence[_Exchange]) -> None:
+        for one in exchanges:
+            one.deadline, one.due, self._is_wary = None, True, True
+        if any(one.sends > self._resends_max for one in exchanges):
+            self._stop(Reason.NO_ANSWER, self._oldest())
 
-    def _stop(self, reason: Reason) -> None:
-        sequence = 0 if self._exchange is None else self._exchange.sequence
-        self._exchange = None
+    def _oldest(self) -> int:
+        return next((one.sequence for one in self._under_way.values()), 0)
+
+    def _stop(self, reason: Reason, sequence: int) -> None:
+        self._under_way.clear()
+        self._waiting.clear()
         self._connected = False
         self._events.append(Stopped(reason, sequence))
 

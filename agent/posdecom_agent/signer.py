@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from posdecom_protocol.certificates import claims, load_chain
 from posdecom_protocol.cose import SigningKey
 from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.wording import N_
 
 from .site import SiteError
 
@@ -22,11 +23,13 @@ def load_signer(key_file: Path, chain_file: Path) -> SigningKey:
         chain = load_chain(chain_file.read_bytes())
         public_key = claims(chain[0]).public_key
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SiteError(f"{key_file} is no unencrypted PEM private key") from error
+        raise SiteError(N_("{key_file} is no unencrypted PEM private key", key_file=key_file)) from error
     except DocumentError as error:
-        raise SiteError(f"{chain_file}: {error}") from error
+        raise SiteError(N_("{where}: {reason}", where=chain_file, reason=error)) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SiteError(f"{key_file} is no Ed25519 key")
+        raise SiteError(N_("{key_file} is no Ed25519 key", key_file=key_file))
     if key.public_key().public_bytes_raw() != public_key:
-        raise SiteError(f"{key_file} is not the key of {chain_file}")
+        raise SiteError(
+            N_("{key_file} is not the key of {chain_file}", key_file=key_file, chain_file=chain_file)
+        )
     return SigningKey(key.sign, chain)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from posdecom_protocol.certificates import Anchors, Role, Signer, load_anchors, load_chain, validate
 from posdecom_protocol.cose import SigningKey
 from posdecom_protocol.errors import DocumentError, PosdecomError
+from posdecom_protocol.wording import N_
 
 KEY_FILE: Final = "technician.key"
 CHAIN_FILE: Final = "technician.pem"
@@ -55,9 +56,15 @@ class TechnicianSite:
             technician = validate(chain, anchors, Role.TECHNICIAN, at=None)
             validate(chain, anchors, Role.TECHNICIAN_CHANNEL, at=None)
         except DocumentError as error:
-            raise SiteError(f"{directory}: {error}") from error
+            raise SiteError(N_("{where}: {reason}", where=directory, reason=error)) from error
         if key.public_key().public_bytes_raw() != technician.public_key:
-            raise SiteError(f"{directory / KEY_FILE} is not the key of {CHAIN_FILE}")
+            raise SiteError(
+                N_(
+                    "{key_file} is not the key of {chain_file}",
+                    key_file=directory / KEY_FILE,
+                    chain_file=CHAIN_FILE,
+                )
+            )
         return cls(directory, chain, anchors, technician, key)
 
     @property
@@ -77,22 +84,34 @@ class TechnicianSite:
         """Raises SiteError when the certificate cannot be used at ``now``, before a terminal refuses it."""
         if now > self.technician.not_after:
             until = _utc(self.technician.not_after)
-            raise SiteError(f"{self.chain_path} expired on {until}: ask for a new one")
+            raise SiteError(
+                N_(
+                    "{chain_path} expired on {until}: ask for a new one",
+                    chain_path=self.chain_path,
+                    until=until,
+                )
+            )
         if now < self.technician.not_before:
             since = _utc(self.technician.not_before)
-            raise SiteError(f"{self.chain_path} is valid from {since} on: check the clock of this computer")
+            raise SiteError(
+                N_(
+                    "{chain_path} is valid from {since} on: check the clock of this computer",
+                    chain_path=self.chain_path,
+                    since=since,
+                )
+            )
 
 
 def _load_key(path: Path) -> Ed25519PrivateKey:
     pem = _read(path)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise SiteError(f"{path} is open to other users: chmod 600 it")
+        raise SiteError(N_("{path} is open to other users: chmod 600 it", path=path))
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SiteError(f"{path} is no unencrypted PEM private key") from error
+        raise SiteError(N_("{path} is no unencrypted PEM private key", path=path)) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SiteError(f"{path} is no Ed25519 key")
+        raise SiteError(N_("{path} is no Ed25519 key", path=path))
     return key
 
 
@@ -101,9 +120,9 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
-        raise SiteError(f"{path} cannot be read: {error.strerror}") from error
+        raise SiteError(N_("{path} cannot be read: {reason}", path=path, reason=error.strerror)) from error
     if len(data) > FILE_BYTES_MAX:
-        raise SiteError(f"{path} is larger than {FILE_BYTES_MAX} bytes")
+        raise SiteError(N_("{path} is larger than {count} bytes", path=path, count=FILE_BYTES_MAX))
     return data
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.money import CardGroup, GroupTotals, Tally, TransactionClass
 from posdecom_protocol.records import ItemKind, Summary
+from posdecom_protocol.wording import N_
 
 from .dialects import Delivered, Outcome, Refused
 from .job import Job
@@ -72,7 +73,7 @@ def lines(job: Job) -> Iterator[Line]:
                     preauth.local_time,
                     _card(preauth.first6, preauth.last4),
                     preauth.amount,
-                    "open",
+                    N_("open"),
                     counted=False,
                 )
 
@@ -101,7 +102,7 @@ def _of_context(job: Job, context: SealedContext, outcomes: dict[int, Outcome]) 
             sent[item.summary.stan] = _status(outcomes.get(sequence))
             if item.kind in (ItemKind.ADVICE, ItemKind.REFUND):
                 continue  # its upload, which comes later, is the line
-        status = sent.get(item.summary.stan, "posted at the time of sale")
+        status = sent.get(item.summary.stan, N_("posted at the time of sale"))
         yield _line(context, item.summary, status, counted)
 
 
@@ -123,11 +124,11 @@ def _line(context: SealedContext, summary: Summary, status: str, counted: bool) 
 def _status(outcome: Outcome | None) -> str:
     match outcome:
         case None:
-            return "not sent yet"
+            return N_("not sent yet")
         case Delivered():
-            return "delivered"
+            return N_("delivered")
         case Refused(code):
-            return f"refused by the host ({code})"
+            return N_("refused by the host ({code})", code=code)
 
 
 def _card(first6: str, last4: str) -> str:

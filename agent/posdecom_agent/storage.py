@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from posdecom_protocol.errors import PosdecomError
+from posdecom_protocol.wording import N_
 
 RESERVE_FACTOR: Final = 3
 """A byte is held twice until a checkpoint (log and file); half as much again for heads and part-filled
@@ -48,8 +49,9 @@ class DiskFull(StorageError):
     """Too little space, in bytes."""
 
     def __init__(self, needed_bytes: int | None = None, free_bytes: int | None = None) -> None:
-        figures = "" if needed_bytes is None else f": {needed_bytes} bytes are needed, {free_bytes} are free"
-        super().__init__(f"the disk is full{figures}")
+        needed, free = needed_bytes, free_bytes
+        text = N_("the disk is full: {needed} bytes are needed, {free} are free", needed=needed, free=free)
+        super().__init__(N_("the disk is full") if needed is None else text)
         self.needed_bytes = needed_bytes
         self.free_bytes = free_bytes
 
@@ -66,7 +68,7 @@ class JournalCorrupt(StorageError):
     """Row ``row`` (from 1; 0 = the file's frame) is not what was written."""
 
     def __init__(self, row: int, reason: str) -> None:
-        super().__init__(f"journal row {row}: {reason}")
+        super().__init__(N_("journal row {row}: {reason}", row=row, reason=reason))
         self.row = row
 
 
@@ -79,7 +81,7 @@ def storage_error(error: OSError) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull()
     name = errno.errorcode.get(error.errno or 0, "no errno")
-    return StorageFailed(f"the journal's place cannot be used: {name}")
+    return StorageFailed(N_("the journal's place cannot be used: {name}", name=name))
 
 
 def free_bytes_at(folder: Path) -> int:
@@ -104,7 +106,7 @@ def require_safe_place(path: Path, mounts: Path) -> None:
             path.parent.mkdir(mode=0o700, parents=True)
         system = _file_system(path.parent.resolve(), mounts)
         if system in NETWORK_FILE_SYSTEMS:
-            raise UnsafePlace(f"the journal's folder is on a network drive ({system})")
+            raise UnsafePlace(N_("the journal's folder is on a network drive ({system})", system=system))
         _require_private(path.parent, "folder", 0o700)
         if path.exists():
             _require_private(path, "file", 0o600)
@@ -119,7 +121,13 @@ def _require_private(path: Path, noun: str, mode: int) -> None:
     found = path.stat().st_mode & 0o777
     if os.name == "posix" and found & ~mode & 0o077:
         raise UnsafePlace(
-            f"the journal's {noun} has mode {found:04o}, others may use it: chmod {mode:04o} {path}"
+            N_(
+                "the journal's {noun} has mode {found:04o}, others may use it: chmod {mode:04o} {path}",
+                noun=noun,
+                found=found,
+                mode=mode,
+                path=path,
+            )
         )
 
 

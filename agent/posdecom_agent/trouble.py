@@ -23,6 +23,7 @@ from .catalogue import Exit as Exit
 from .port_access import LinkLost, PortBusy, PortForbidden, PortMissing, group_of
 from .site import SiteError
 from .storage import DiskFull, JournalBusy, JournalCorrupt, StorageFailed, UnsafePlace
+from .wording import N_, _, shown
 
 PARAMETER_CHARACTERS_MAX: Final = 300
 """A cause is one line on a screen, whatever the other side sent."""
@@ -31,12 +32,12 @@ PARAMETER_CHARACTERS_MAX: Final = 300
 class Trouble(Exception):
     """An entry with its parameters filled in; a missing one fails here, not on the technician's screen."""
 
-    def __init__(self, entry: Entry, **parameters: str | int) -> None:
-        safe = {name: _one_line(str(value)) for name, value in parameters.items()}
+    def __init__(self, entry: Entry, **parameters: object) -> None:
+        safe = {name: _one_line(shown(value)) for name, value in parameters.items()}
         self.entry = entry
-        self.message = entry.message.format(**safe)
-        self.cause = entry.cause.format(**safe)
-        self.next_actions = tuple(action.format(**safe) for action in entry.next_actions)
+        self.message = _(entry.message).format(**safe)
+        self.cause = _(entry.cause).format(**safe)
+        self.next_actions = tuple(_(action).format(**safe) for action in entry.next_actions)
         super().__init__(f"{entry.code}: {self.message}")
 
     @property
@@ -46,9 +47,9 @@ class Trouble(Exception):
     def lines(self) -> tuple[str, str, str]:
         """What a technician sees on stderr: always three lines."""
         return (
-            f"error[{self.entry.code}]: {self.message}",
-            f"cause: {self.cause}",
-            f"try: {'; or: '.join(self.next_actions)}",
+            _("error[{code}]: {message}", code=self.entry.code, message=self.message),
+            _("cause: {cause}", cause=self.cause),
+            _("try: {actions}", actions=_("; or: ").join(self.next_actions)),
         )
 
     def document(self) -> dict[str, object]:
@@ -79,7 +80,7 @@ def _by(entry: Entry) -> Callable[[Any], Trouble]:
 
     def translate(error: Any) -> Trouble:
         return Trouble(
-            entry, cause=getattr(error, "cause", str(error)), port=getattr(error, "port", "the port")
+            entry, cause=getattr(error, "cause", error), port=getattr(error, "port", N_("the port"))
         )
 
     return translate
@@ -91,10 +92,10 @@ def _forbidden(error: PortForbidden) -> Trouble:
 
 
 def _system(error: OSError) -> Trouble:
-    file = error.filename if isinstance(error.filename, str) else "the file"
+    file = error.filename if isinstance(error.filename, str) else N_("the file")
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return Trouble(catalogue.DISK_FULL, cause="the disk is full")
+            return Trouble(catalogue.DISK_FULL, cause=N_("the disk is full"))
         case errno.ENOENT | errno.ENOTDIR:
             return Trouble(catalogue.FILE_MISSING, file=file)
         case errno.EACCES | errno.EPERM | errno.EROFS:

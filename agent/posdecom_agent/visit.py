@@ -41,6 +41,7 @@ from posdecom_protocol.messages import (
     Thawed,
 )
 from posdecom_protocol.stack import ChannelOver, LinkOver, Stack
+from posdecom_protocol.wording import N_
 
 from .approach import Access, Answered, Approach, Met, Over, Ready, Stranger
 from .job import Job
@@ -202,7 +203,7 @@ class Visit:
     def _judge(self, reply: Reply, now: float) -> None:
         self._answer_by = None
         if not self._is_answer(reply):
-            self._finish(CutOff(ChannelOver("the terminal sent a message out of place")), now)
+            self._finish(CutOff(ChannelOver(N_("the terminal sent a message out of place"))), now)
             return
         try:
             self._keep(reply, now)
@@ -253,7 +254,7 @@ class Visit:
 
     def _keep_proof(self, proof: Proof) -> None:
         if self._request != GetProof(proof.kind):
-            raise DocumentError("proof", "is not the one that was asked for")
+            raise DocumentError("proof", N_("is not the one that was asked for"))
         match proof.kind:
             case ProofKind.SEAL:
                 self._keep_seal(proof.document)

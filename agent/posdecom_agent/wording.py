@@ -69,15 +69,28 @@ def _(text: str, /, **parameters: Parameter) -> str:
     >>> _("nothing answered the greeting"), _(N_("{count} ports", count=2)), _("{count} ports", count=3)
     ('nothing answered the greeting', '2 ports', '3 ports')
     """
+    return said(text, _spoken, **parameters)
+
+
+def said(text: str, language: str, /, **parameters: Parameter) -> str:
+    """``text`` in ``language``, whatever is spoken: for a paper that carries two."""
     template = text
     if isinstance(text, Text) and not parameters:
         template, parameters = text.template, dict(text.parameters)
-    said = _texts(_spoken).gettext(template) if template else template
-    return said.format(**{name: _inner(value) for name, value in parameters.items()}) if parameters else said
+    words = _texts(language).gettext(template) if template else template
+    inner = {name: _inner(value, language) for name, value in parameters.items()}
+    return words.format(**inner) if parameters else words
 
 
-def _inner(value: Parameter) -> Parameter:
-    return _(value) if isinstance(value, Text) else value
+def shown(value: Parameter) -> str:
+    """``value`` for people: a `Text`, or an error made with one, in the spoken language; anything else as it is."""
+    return str(_inner(value, _spoken))
+
+
+def _inner(value: Parameter, language: str) -> Parameter:
+    if isinstance(value, BaseException) and value.args and isinstance(value.args[0], Text):
+        value = value.args[0]
+    return said(value, language) if isinstance(value, Text) else value
 
 
 @functools.cache

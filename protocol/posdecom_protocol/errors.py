@@ -16,6 +16,8 @@ No message of any of them holds a key, a card number or payload: only names, len
 
 from __future__ import annotations
 
+from .wording import N_
+
 
 class PosdecomError(Exception):
     """Abstract root: never raised itself."""
@@ -49,7 +51,7 @@ class DocumentError(PosdecomError):
     """A document that cannot be accepted. ``where`` names the field or the check, never its content."""
 
     def __init__(self, where: str, reason: str) -> None:
-        super().__init__(f"{where}: {reason}")
+        super().__init__(N_("{where}: {reason}", where=where, reason=reason))
         self.where = where
         self.reason = reason
 

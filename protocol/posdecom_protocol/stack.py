@@ -22,6 +22,7 @@ from .greeting import Hello, Welcome
 from .link import Link
 from .link_events import Closed, CloseReason, Connected, LinkState, Received
 from .messages import Message, Reader, encode
+from .wording import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class Stack:
                 case Plain(plain):
                     self._read(plain)
                 case Ended():
-                    self._fail("the peer ended the channel")
+                    self._fail(N_("the peer ended the channel"))
                 case Failed(reason):
                     self._fail(reason)
 

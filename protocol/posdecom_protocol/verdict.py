@@ -26,7 +26,8 @@ from .documents.remedy import Held, Means, Remedy
 from .documents.seal import Tamper
 from .errors import DocumentError
 from .held import HeldItem, held_items
-from .money import Tally
+from .money import CardGroup, Tally
+from .wording import N_
 
 
 class Area(StrEnum):
@@ -117,83 +118,110 @@ def judge_succession(files: Sequence[bytes], anchors: Anchors) -> tuple[Verdict,
 
 def _money(chain: Chain) -> Iterator[Finding]:
     if chain.seal is None:
-        yield Finding(Area.MONEY, Weight.MISSING, "no seal: nobody knows what the terminal held")
+        yield Finding(Area.MONEY, Weight.MISSING, N_("no seal: nobody knows what the terminal held"))
         return
     if chain.seal.body.tamper is Tamper.TAMPERED:
-        yield Finding(Area.MONEY, Weight.EXCEPTION, "the terminal reported tampering before it was sealed")
+        yield Finding(
+            Area.MONEY, Weight.EXCEPTION, N_("the terminal reported tampering before it was sealed")
+        )
     for preauth in chain.seal.body.preauths:
         yield Finding(
-            Area.MONEY, Weight.NOTE, f"open pre-authorisation, STAN {preauth.stan:06d}, in no total"
+            Area.MONEY,
+            Weight.NOTE,
+            N_("open pre-authorisation, STAN {stan:06d}, in no total", stan=preauth.stan),
         )
     if not chain.receipts:
-        yield Finding(Area.MONEY, Weight.MISSING, "no receipt: the acquirer has not agreed to the batch")
+        yield Finding(Area.MONEY, Weight.MISSING, N_("no receipt: the acquirer has not agreed to the batch"))
         return
     receipt = chain.receipts[0].body
     if receipt.basis is Basis.EXCEPTION:
-        yield Finding(Area.MONEY, Weight.EXCEPTION, "released by exception, with two acquirer signatures")
+        yield Finding(Area.MONEY, Weight.EXCEPTION, N_("released by exception, with two acquirer signatures"))
     for context in receipt.contexts:
         yield from _context_findings(context)
         if receipt.basis is Basis.EXCEPTION:
             yield from _at_stake(context)
     if receipt.remark:
-        yield Finding(Area.MONEY, Weight.NOTE, f"the acquirer remarks: {receipt.remark}")
+        yield Finding(Area.MONEY, Weight.NOTE, N_("the acquirer remarks: {remark}", remark=receipt.remark))
     if not receipt.contexts:
-        yield Finding(Area.MONEY, Weight.PROVED, "the terminal held no transaction")
+        yield Finding(Area.MONEY, Weight.PROVED, N_("the terminal held no transaction"))
 
 
 def _context_findings(context: ReceiptContext) -> Iterator[Finding]:
-    name = f"context {context.index}, currency {context.currency:03d}"
+    name = _context(context.index, context.currency)
     for word, tally, is_there in (
-        ("refused by the host", context.refused, context.refused != Tally() or context.refusals),
-        ("not delivered", context.undelivered, context.undelivered != Tally()),
-        ("withheld after the cut-off", context.withheld, context.withheld != Tally()),
+        (N_("refused by the host"), context.refused, context.refused != Tally() or context.refusals),
+        (N_("not delivered"), context.undelivered, context.undelivered != Tally()),
+        (N_("withheld after the cut-off"), context.withheld, context.withheld != Tally()),
     ):
         if is_there:
-            yield Finding(Area.MONEY, Weight.EXCEPTION, f"{name}: {_amount(tally)} {word}")
-    yield Finding(Area.MONEY, Weight.PROVED, f"{name}: {_amount(context.delivered)} delivered and agreed")
+            yield Finding(Area.MONEY, Weight.EXCEPTION, _sum(name, tally, word))
+    yield Finding(Area.MONEY, Weight.PROVED, _sum(name, context.delivered, N_("delivered and agreed")))
 
 
 def _at_stake(context: ReceiptContext) -> Iterator[Finding]:
     """By card group, what the terminal had sealed: an exception may have lost any of it."""
     for totals in context.totals:
-        group = f"context {context.index}, currency {context.currency:03d}, {totals.group.name.lower()} cards"
-        sides = f"debit {_amount(totals.debit)}, credit {_amount(totals.credit)}"
-        yield Finding(Area.MONEY, Weight.NOTE, f"{group}: sealed {sides}")
+        sealed = N_(
+            "{context}, {group} cards: sealed debit {debit}, credit {credit}",
+            context=_context(context.index, context.currency),
+            group=_GROUPS[totals.group],
+            debit=_amount(totals.debit),
+            credit=_amount(totals.credit),
+        )
+        yield Finding(Area.MONEY, Weight.NOTE, sealed)
+
+
+def _context(index: int, currency: int) -> str:
+    return N_("context {index}, currency {currency:03d}", index=index, currency=currency)
 
 
 def _amount(tally: Tally) -> str:
-    return f"{tally.count} transactions ({tally.amount} in minor units)"
+    return N_("{count} transactions ({amount} in minor units)", count=tally.count, amount=tally.amount)
 
 
+def _sum(context: str, tally: Tally, what: str) -> str:
+    return N_("{context}: {sum} {what}", context=context, sum=_amount(tally), what=what)
+
+
+_GROUPS: Final = {CardGroup.DOMESTIC: N_("domestic"), CardGroup.FOREIGN: N_("foreign")}
 _HELD_FOR: Final = {
-    Held.WITHHELD: "sold offline after the cut-off, nobody charged",
-    Held.SOLD_LATE: "sold online after the cut-off, settled all the same",
-    Held.REFUND: "refunded, not yet through",
+    Held.WITHHELD: N_("sold offline after the cut-off, nobody charged"),
+    Held.SOLD_LATE: N_("sold online after the cut-off, settled all the same"),
+    Held.REFUND: N_("refunded, not yet through"),
 }
 _MEANS: Final = {
-    Means.CHARGED_AGAIN: "charged again on another terminal",
-    Means.RETURNED: "returned by the bank",
-    Means.AGREED: "agreed with the customer",
+    Means.CHARGED_AGAIN: N_("charged again on another terminal"),
+    Means.RETURNED: N_("returned by the bank"),
+    Means.AGREED: N_("agreed with the customer"),
 }
 
 
 def _held(items: Sequence[HeldItem]) -> Iterator[Finding]:
     """Listed for whoever has to follow it. Neither the list nor a person's word about it changes the state."""
     for item in items:
-        name = f"context {item.context}, currency {item.currency:03d}"
-        listed = f"{name}: {_amount(item.listed)} {_HELD_FOR[item.held]}"
-        yield Finding(Area.HELD, Weight.NOTE, listed)
+        name = _context(item.context, item.currency)
+        yield Finding(Area.HELD, Weight.NOTE, _sum(name, item.listed, _HELD_FOR[item.held]))
         for remedy in item.remedies:
-            yield Finding(Area.HELD, Weight.NOTE, f"{name}: {_stated(remedy)}")
+            yield Finding(Area.HELD, Weight.NOTE, _about(name, _stated(remedy)))
         if item.open.count:
-            yield Finding(Area.HELD, Weight.NOTE, f"{name}: open: {_amount(item.open)}")
+            yield Finding(Area.HELD, Weight.NOTE, _about(name, N_("open: {what}", what=_amount(item.open))))
+
+
+def _about(context: str, words: str) -> str:
+    return N_("{where}: {reason}", where=context, reason=words)
 
 
 def _stated(remedy: Remedy) -> str:
-    due = "" if remedy.agreed_for is None else f" for {_day(remedy.agreed_for)}"
-    return (
-        f"{_amount(remedy.tally)} {_MEANS[remedy.means]}{due}, "
-        f"as {remedy.by} stated on {_day(remedy.stated_at)}, reference {remedy.reference}"
+    means = _MEANS[remedy.means]
+    if remedy.agreed_for is not None:
+        means = N_("{means} for {day}", means=means, day=_day(remedy.agreed_for))
+    return N_(
+        "{sum} {means}, as {name} stated on {day}, reference {reference}",
+        sum=_amount(remedy.tally),
+        means=means,
+        name=remedy.by,
+        day=_day(remedy.stated_at),
+        reference=remedy.reference,
     )
 
 
@@ -203,36 +231,46 @@ def _day(time: int) -> str:
 
 def _keys(chain: Chain) -> Iterator[Finding]:
     if chain.evidence is None:
-        yield Finding(Area.KEYS, Weight.MISSING, "no evidence that any key was erased")
+        yield Finding(Area.KEYS, Weight.MISSING, N_("no evidence that any key was erased"))
         return
     evidence = chain.evidence.body
     if evidence.every_slot_is_empty:
-        yield Finding(Area.KEYS, Weight.PROVED, f"{len(evidence.slots)} key slots, each read back empty")
+        yield Finding(
+            Area.KEYS, Weight.PROVED, N_("{count} key slots, each read back empty", count=len(evidence.slots))
+        )
     else:
-        yield Finding(Area.KEYS, Weight.MISSING, "not every key slot was read back empty")
+        yield Finding(Area.KEYS, Weight.MISSING, N_("not every key slot was read back empty"))
     if evidence.tamper is Tamper.TAMPERED:
-        yield Finding(Area.KEYS, Weight.EXCEPTION, "the terminal reported tampering before the erase")
+        yield Finding(Area.KEYS, Weight.EXCEPTION, N_("the terminal reported tampering before the erase"))
     for slot in evidence.to_be_destroyed:
-        yield Finding(Area.KEYS, Weight.NOTE, f"to be destroyed after signing this evidence: {slot}")
+        yield Finding(
+            Area.KEYS, Weight.NOTE, N_("to be destroyed after signing this evidence: {slot}", slot=slot)
+        )
     for kept in evidence.kept:
-        yield Finding(Area.KEYS, Weight.NOTE, f"kept: {kept.what} ({kept.why})")
+        yield Finding(Area.KEYS, Weight.NOTE, N_("kept: {what} ({why})", what=kept.what, why=kept.why))
 
 
 def _closure(chain: Chain) -> Iterator[Finding]:
     if chain.closure is None:
-        yield Finding(Area.CLOSURE, Weight.MISSING, "no closure: complete at the terminal at best")
+        yield Finding(Area.CLOSURE, Weight.MISSING, N_("no closure: complete at the terminal at best"))
         return
     body = chain.closure.body
-    yield Finding(Area.CLOSURE, Weight.PROVED, "the acquirer saw this certificate and closed it")
+    yield Finding(Area.CLOSURE, Weight.PROVED, N_("the acquirer saw this certificate and closed it"))
     if not body.has_forgotten_the_terminal or not _has_revoked_what_was_ordered(chain.order, body):
         yield Finding(
-            Area.CLOSURE, Weight.MISSING, "the acquirer still knows a key or certificate of the terminal"
+            Area.CLOSURE, Weight.MISSING, N_("the acquirer still knows a key or certificate of the terminal")
         )
     if body.refunds_open:
-        yield Finding(Area.CLOSURE, Weight.EXCEPTION, f"{body.refunds_open} refunds not yet closed")
+        yield Finding(
+            Area.CLOSURE, Weight.EXCEPTION, N_("{count} refunds not yet closed", count=body.refunds_open)
+        )
     for remedy in chain.certificate.body.remedies:
         if remedy.held is Held.REFUND:
-            yield Finding(Area.CLOSURE, Weight.NOTE, f"context {remedy.context}: {_stated(remedy)}")
+            yield Finding(
+                Area.CLOSURE,
+                Weight.NOTE,
+                _about(N_("context {index}", index=remedy.context), _stated(remedy)),
+            )
 
 
 def _has_revoked_what_was_ordered(order: Signed[Order] | None, closure: Closure) -> bool:
@@ -244,7 +282,7 @@ def _has_revoked_what_was_ordered(order: Signed[Order] | None, closure: Closure)
 def _paperwork(chain: Chain) -> Iterator[Finding]:
     for point in chain.certificate.body.case:
         if point.standing is Standing.OPEN:
-            yield Finding(Area.PAPERWORK, Weight.NOTE, f"open: {point.point}")
+            yield Finding(Area.PAPERWORK, Weight.NOTE, N_("open: {what}", what=point.point))
 
 
 def _state(chain: Chain, findings: Iterable[Finding]) -> State:

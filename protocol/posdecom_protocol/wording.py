@@ -7,11 +7,14 @@ everybody else has the English text. This module knows no other language.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-Parameter: TypeAlias = str | int
+Parameter: TypeAlias = object
+"""Shown as ``str`` or by its format; a `Text` is translated too."""
+
 _NONE: Final[Mapping[str, Parameter]] = MappingProxyType({})
 
 
@@ -27,10 +30,14 @@ class Text(str):
 def N_(template: str, /, **parameters: Parameter) -> Text:
     """``template`` with its ``{parameters}`` filled in, marked for translation; without any, the template as it stands.
 
+    A text of several lines is dedented like a docstring (and so it stands in the translations).
+
     >>> one = N_("{count} key slots, each read back empty", count=9)
     >>> one, one.template
     ('9 key slots, each read back empty', '{count} key slots, each read back empty')
     """
+    if "\n" in template:
+        template = inspect.cleandoc(template)
     text = Text(template.format(**parameters) if parameters else template)
     text.template, text.parameters = template, parameters or _NONE
     return text

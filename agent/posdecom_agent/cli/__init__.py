@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from .. import wording
+from ..wording import N_, _
 from .output import Output, language_option
 
 if TYPE_CHECKING:
@@ -25,21 +26,25 @@ PROGRAM: Final = "posdecom"
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: module below this package, help in one line
-    "ports": (".ports", "List this machine's serial ports."),
-    "info": (".info", "Ask a terminal who it is and in which state."),
-    "retire": (".retire", "Take a terminal out of service, or continue to."),
-    "flush": (".flush", "Bring transactions into custody, without a network."),
-    "settle": (".settle", "Settle what is in custody, later, from the journal."),
-    "jobs": (".jobs", "List jobs and what each waits for."),
-    "transactions": (".transactions", "List a job's transactions, masked, with totals."),
-    "purge": (".purge", "Destroy a closed job's transactions here."),
-    "thaw": (".thaw", "Let a frozen terminal trade again."),
-    "verify": (".verify", "Check a certificate and say what it proves."),
-    "explain": (".explain", "Show what is inside a signed document."),
-    "order": (".order", "The acquirer's tool: make and sign an order."),
-    "receipt": (".receipt", "The acquirer's tool: sign a receipt over a seal."),
-    "closure": (".closure", "The acquirer's tool: sign the closure of a certificate."),
-    "demo": (".demo", "Retire a simulated terminal, start to end."),
+    "ports": (".ports", N_("List this machine's serial ports.")),
+    "info": (".info", N_("Ask a terminal who it is and in which state.")),
+    "retire": (".retire", N_("Take a terminal out of service, or continue to.")),
+    "flush": (".flush", N_("Bring transactions into custody, without a network.")),
+    "settle": (".settle", N_("Settle what is in custody, later, from the journal.")),
+    "jobs": (".jobs", N_("List jobs and what each waits for.")),
+    "transactions": (".transactions", N_("List a job's transactions, masked, with totals.")),
+    "held": (".held", N_("Money to be followed until it is closed.")),
+    "purge": (".purge", N_("Destroy a closed job's transactions here.")),
+    "thaw": (".thaw", N_("Let a frozen terminal trade again.")),
+    "case": (".case", N_("The paperwork: make it, check it, have it witnessed.")),
+    "checklist": (".checklist", N_("List what is proved, stated by a person, or open.")),
+    "view": (".view", N_("Show a certificate as a PDF or as JSON.")),
+    "verify": (".verify", N_("Check a certificate and say what it proves.")),
+    "explain": (".explain", N_("Show what is inside a signed document.")),
+    "order": (".order", N_("The acquirer's tool: make and sign an order.")),
+    "receipt": (".receipt", N_("The acquirer's tool: sign a receipt over a seal.")),
+    "closure": (".closure", N_("The acquirer's tool: sign the closure of a certificate.")),
+    "demo": (".demo", N_("Retire a simulated terminal, start to end.")),
 }
 
 
@@ -57,18 +62,23 @@ class LazyGroup(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        with formatter.section(_("Commands")):
+            formatter.write_dl([(name, _(text)) for name, (_module, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=N_("""Take a card terminal out of service: settle its money, destroy its keys, prove both.
+
+    Any command can be stopped at any moment and run again: it continues where it stopped.
+    """),
+)
 @language_option
 @click.version_option(package_name="posdecom", message="%(prog)s %(version)s")
 def posdecom() -> None:
-    """Take a card terminal out of service: settle its money, destroy its keys, prove both.
-
-    Any command can be stopped at any moment and run again: it continues where it stopped.
-    """
+    pass
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -96,7 +106,7 @@ def _trouble(error: BaseException) -> Trouble:
             # click turns Ctrl-C and an end of input at a question into the same exception
             if isinstance(error.__context__, KeyboardInterrupt):
                 return Trouble(catalogue.INTERRUPTED)
-            return Trouble(catalogue.DECLINED, cause="the question was not answered with yes")
+            return Trouble(catalogue.DECLINED, cause=N_("the question was not answered with yes"))
         case click.ClickException():
             context = getattr(error, "ctx", None)
             command = context.command_path if context else PROGRAM

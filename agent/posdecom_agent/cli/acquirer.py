@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from ..wording import N_, _
 from .output import Output
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ def signer_options(command: F) -> F:
     """``--key``, ``--certificate`` and ``--out``: who signs, and where to."""
     for option in (
         click.option(
-            "--out", "out_file", required=True, type=NEW_FILE, help="Where the signed document goes."
+            "--out", "out_file", required=True, type=NEW_FILE, help=N_("Where the signed document goes.")
         ),
         click.option(
-            "--certificate", "chain_file", required=True, type=FILE, help="The signer's certificates, PEM."
+            "--certificate",
+            "chain_file",
+            required=True,
+            type=FILE,
+            help=N_("The signer's certificates, PEM."),
         ),
-        click.option("--key", "key_file", required=True, type=FILE, help="The signer's key, PEM."),
+        click.option("--key", "key_file", required=True, type=FILE, help=N_("The signer's key, PEM.")),
     ):
         command = option(command)
     return command
@@ -41,9 +46,9 @@ def parse_time(context: click.Context, parameter: click.Parameter, value: str | 
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
-        raise click.BadParameter("a time is written like 2026-11-21T18:00:00+08:00") from error
+        raise click.BadParameter(_("a time is written like 2026-11-21T18:00:00+08:00")) from error
     if moment.tzinfo is None:
-        raise click.BadParameter("the time has no zone: add Z or +08:00")
+        raise click.BadParameter(_("the time has no zone: add Z or +08:00"))
     return int(moment.timestamp())
 
 
@@ -71,7 +76,7 @@ def signed(body: Any, key: SigningKey) -> bytes:
     try:
         return issue(body, key)
     except DocumentError as error:
-        raise click.UsageError(f"this cannot be signed: {error}") from error
+        raise click.UsageError(_("this cannot be signed: {error}", error=error)) from error
 
 
 def save(output: Output, command: str, path: Path, data: bytes) -> None:

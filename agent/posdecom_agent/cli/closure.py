@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..wording import N_, _
 from .acquirer import FILE, sign, signer_options
 from .output import Output, output_options, pass_output
 
@@ -15,28 +16,46 @@ def _hex(context: click.Context, parameter: click.Parameter, values: tuple[str, 
     try:
         return tuple(bytes.fromhex(value) for value in values)
     except ValueError as error:
-        raise click.BadParameter("is no hexadecimal") from error
+        raise click.BadParameter(_("is no hexadecimal")) from error
 
 
-@click.group("closure")
+@click.group("closure", help=N_("""The acquirer's tool for closures."""))
 def command() -> None:
-    """The acquirer's tool for closures."""
+    pass
 
 
-@command.command("new")
+@command.command(
+    "new",
+    help=N_(
+        """Sign the closure over CERTIFICATE. Append it to the certificate's file and the two verify together."""
+    ),
+)
 @click.argument("certificate", type=FILE)
-@click.option("--issuer", required=True, help="Who closes, for people.")
+@click.option("--issuer", required=True, help=N_("Who closes, for people."))
 @click.option(
-    "--ksn-denied", multiple=True, callback=_hex, metavar="HEX", help="Initial key id that is refused now."
+    "--ksn-denied",
+    multiple=True,
+    callback=_hex,
+    metavar="HEX",
+    help=N_("Initial key id that is refused now."),
 )
 @click.option(
-    "--key-deleted", "keys_deleted", multiple=True, help="The host's copy of a key that is gone (TMK ...)."
+    "--key-deleted",
+    "keys_deleted",
+    multiple=True,
+    help=N_("The host's copy of a key that is gone (TMK ...)."),
 )
 @click.option(
-    "--revoked", multiple=True, callback=_hex, metavar="HEX", help="Key id of a revoked device certificate."
+    "--revoked",
+    multiple=True,
+    callback=_hex,
+    metavar="HEX",
+    help=N_("Key id of a revoked device certificate."),
 )
-@click.option("--refunds-open", default=0, type=click.IntRange(0), help="Refunds that are not through yet.")
-@click.option("--remark", default="", help="For people.")
+@click.option(
+    "--refunds-open", default=0, type=click.IntRange(0), help=N_("Refunds that are not through yet.")
+)
+@click.option("--remark", default="", help=N_("For people."))
 @signer_options
 @output_options
 @pass_output
@@ -53,7 +72,6 @@ def new(
     chain_file: Path,
     out_file: Path,
 ) -> None:
-    """Sign the closure over CERTIFICATE. Append it to the certificate's file and the two verify together."""
     from posdecom_protocol.documents import open_document
     from posdecom_protocol.documents.certificate import Certificate
     from posdecom_protocol.documents.closure import Closure

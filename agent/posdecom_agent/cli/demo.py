@@ -18,6 +18,7 @@ from typing import Final
 
 import click
 
+from ..wording import N_, _
 from .output import Output, output_options, pass_output
 
 SERIAL: Final = "PD-000001"
@@ -28,19 +29,21 @@ START_S: Final = 20.0
 
 
 @click.command(
-    help="""Retire a simulated terminal with 200 transactions: make a site, start terminal and acquirer as processes,
-    run posdecom retire on a pseudo-terminal, and verify the certificate."""
+    help=N_("""Retire a simulated terminal with 200 transactions: make a site, start terminal and acquirer as processes,
+    run posdecom retire on a pseudo-terminal, and verify the certificate.""")
 )
 @click.option(
-    "--transactions", default=200, show_default=True, type=click.IntRange(1, 1900), help="In two batches."
+    "--transactions", default=200, show_default=True, type=click.IntRange(1, 1900), help=N_("In two batches.")
 )
-@click.option("--seed", default=1, show_default=True, type=int, help="Of the transactions.")
+@click.option("--seed", default=1, show_default=True, type=int, help=N_("Of the transactions."))
 @click.option(
-    "--out", "out_folder", type=click.Path(path_type=Path, file_okay=False), help="A new or empty folder."
+    "--out", "out_folder", type=click.Path(path_type=Path, file_okay=False), help=N_("A new or empty folder.")
 )
 @output_options
 @pass_output
 def command(output: Output, transactions: int, seed: int, out_folder: Path | None) -> int:
+    from .finish import file_list
+
     started = time.monotonic()
     out = _fresh_folder(out_folder)
     site, work = out / "site", out / "work"
@@ -70,10 +73,9 @@ def command(output: Output, transactions: int, seed: int, out_folder: Path | Non
         "terminal": str(work / "terminal"),
         "acquirer": str(work / "acquirer"),
     }
-    text = "\n".join(f"{name:<13}{path}" for name, path in files.items())
-    output.result(
-        "demo", {"seconds": round(seconds, 1), "files": files}, f"\nDone in {seconds:.1f} s.\n{text}"
-    )
+    text = file_list(files)
+    done = _("Done in {seconds:.1f} s.", seconds=seconds)
+    output.result("demo", {"seconds": round(seconds, 1), "files": files}, f"\n{done}\n{text}")
     return verified
 
 
@@ -83,7 +85,9 @@ def _fresh_folder(wanted: Path | None) -> Path:
         names = [FOLDER, *(f"{FOLDER}-{number}" for number in range(2, FOLDERS_MAX))]
         wanted = next(Path(name) for name in names if not Path(name).exists())
     if wanted.exists() and any(wanted.iterdir()):
-        raise click.BadParameter(f"{wanted} is not empty; a demo starts in a new folder", param_hint="--out")
+        raise click.BadParameter(
+            _("{wanted} is not empty; a demo starts in a new folder", wanted=wanted), param_hint="--out"
+        )
     (wanted / "work").mkdir(mode=0o700, parents=True)
     return wanted
 
@@ -139,7 +143,7 @@ def _words_after(process: subprocess.Popen[str], first: str) -> str:
         word, _, rest = line.strip().partition(" ")
         if word == first:
             return rest
-    raise click.ClickException("a simulator ended before it was ready")
+    raise click.ClickException(_("a simulator ended before it was ready"))
 
 
 def _program(module: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..wording import N_
 from .output import Output, output_options, pass_output
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help="""Show the fields of DOCUMENT: an order, seal, receipt, evidence, certificate, closure or cancellation.
+    help=N_("""Show the fields of DOCUMENT: an order, seal, receipt, evidence, certificate, closure or cancellation.
 
-    Signatures are NOT judged here: that is what verify does."""
+    Signatures are NOT judged here: that is what verify does.""")
 )
 @click.argument("document", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @output_options

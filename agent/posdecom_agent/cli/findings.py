@@ -9,6 +9,8 @@ from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.verdict import Area, Verdict, Weight
 
 from ..catalogue import Exit
+from ..wording import N_, _
+from .columns import padded
 
 EXITS: Final[dict[State, Exit]] = {
     State.COMPLETE: Exit.DONE,
@@ -17,11 +19,19 @@ EXITS: Final[dict[State, Exit]] = {
     State.UNATTESTED: Exit.UNATTESTED,
 }
 WORDS: Final[dict[State, str]] = {
-    State.COMPLETE: "COMPLETE",
-    State.EXCEPTIONS: "COMPLETE WITH EXCEPTIONS",
-    State.INCOMPLETE: "INCOMPLETE",
-    State.UNATTESTED: "UNATTESTED",
+    State.COMPLETE: N_("COMPLETE"),
+    State.EXCEPTIONS: N_("COMPLETE WITH EXCEPTIONS"),
+    State.INCOMPLETE: N_("INCOMPLETE"),
+    State.UNATTESTED: N_("UNATTESTED"),
 }
+AREAS: Final[dict[Area, str]] = {
+    Area.MONEY: N_("money"),
+    Area.HELD: N_("held"),
+    Area.KEYS: N_("keys"),
+    Area.CLOSURE: N_("closure"),
+    Area.PAPERWORK: N_("paperwork"),
+}
+AREA_COLUMNS: Final = 10
 NOTES_SHOWN_MAX: Final = 5
 """A shop with hundreds of open pre-authorisations must still see the line that counts."""
 
@@ -39,17 +49,28 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def _lines(verdict: Verdict) -> Iterator[str]:
-    yield f"terminal {verdict.serial}: {WORDS[verdict.state]}"
+    yield _("terminal {serial}: {state}", serial=verdict.serial, state=WORDS[verdict.state])
     for area in Area:
         findings = [finding for finding in verdict.findings if finding.area is area]
         notes = [finding for finding in findings if finding.weight is Weight.NOTE]
         shown = [finding for finding in findings if finding not in notes[NOTES_SHOWN_MAX:]]
         for finding in shown:
-            yield f"{_MARKS[finding.weight]}{finding.area:<10}{finding.text}"
+            yield f"{_MARKS[finding.weight]}{_area(area)}{_(finding.text)}"
         if len(shown) < len(findings):
-            yield f"{_MARKS[Weight.NOTE]}{area:<10}... and {len(findings) - len(shown)} more: posdecom explain"
+            more = _("... and {count} more: posdecom explain", count=len(findings) - len(shown))
+            yield f"{_MARKS[Weight.NOTE]}{_area(area)}{more}"
     for name, signer in verdict.signers:
-        yield f"      signed    {name} by {signer.name} ({signer.role}), key {signer.key_id.hex()}"
+        yield f"{_MARKS[Weight.NOTE]}{padded(_('signed'), AREA_COLUMNS)}" + _(
+            "{document} by {name} ({role}), key {key}",
+            document=_(name),
+            name=signer.name,
+            role=_(signer.role.value),
+            key=signer.key_id.hex(),
+        )
+
+
+def _area(area: Area) -> str:
+    return padded(_(AREAS[area]), AREA_COLUMNS)
 
 
 def verdict_document(verdict: Verdict) -> dict[str, object]:
@@ -61,7 +82,7 @@ def verdict_document(verdict: Verdict) -> dict[str, object]:
         "certificate_sha256": verdict.certificate.digest.hex(),
         "closed": verdict.closure is not None,
         "findings": [
-            {"area": finding.area.value, "weight": finding.weight.value, "text": finding.text}
+            {"area": finding.area.value, "weight": finding.weight.value, "text": _(finding.text)}
             for finding in verdict.findings
         ],
         "signers": [

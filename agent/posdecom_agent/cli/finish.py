@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,8 @@ from posdecom_protocol.verdict import Verdict, judge
 from ..catalogue import Exit
 from ..job import Job
 from ..journal import SqliteJournal
+from ..wording import _
+from .columns import padded
 from .findings import EXITS, verdict_document, verdict_text
 from .output import Output
 
@@ -54,18 +56,28 @@ def leave_receipts(job: Job, folder: Path) -> dict[str, str]:
     return files
 
 
-def deliver(output: Output, job: Job, anchors: Anchors, folder: Path) -> Exit:
+def deliver(output: Output, job: Job, anchors: Anchors, folder: Path, command: str = "retire") -> Exit:
     """Write certificate and trust anchors, judge the written file as anybody would, and say what came out."""
     assert job.certificate is not None
     folder.mkdir(parents=True, exist_ok=True)
-    certificate = folder / CERTIFICATE_FILE
+    certificate = folder / _certificate_file(job.certificates)
     write_whole(certificate, job.certificate + (job.closure or b""))
     write_whole(folder / TRUST_FILE, anchors.pem())
     verdict: Verdict = judge(certificate.read_bytes(), anchors)
     files = {"certificate": str(certificate), "trust": str(folder / TRUST_FILE)}
-    text = f"{verdict_text(verdict)}\n\ncertificate  {certificate}\ntrust        {folder / TRUST_FILE}"
-    output.result("retire", {**verdict_document(verdict), "files": files}, text)
+    text = f"{verdict_text(verdict)}\n\n{file_list(files)}"
+    output.result(command, {**verdict_document(verdict), "files": files}, text)
     return EXITS[verdict.state]
+
+
+def _certificate_file(number: int) -> str:
+    """One that supersedes another lies beside it: both are needed to check that."""
+    return CERTIFICATE_FILE if number == 1 else f"certificate-{number}.posdecom"
+
+
+def file_list(files: Mapping[str, str]) -> str:
+    """What was left where, a line each."""
+    return "\n".join(f"{padded(_(name), 13)}{path}" for name, path in files.items())
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import click
 
+from ..wording import N_
 from .output import Output, output_options, pass_output
 from .work import FOLDER, terminal_options
 
 
 @click.command(
-    help="""Freeze the terminal on --port and bring everything that it holds into the job's journal.
+    help=N_("""Freeze the terminal on --port and bring everything that it holds into the job's journal.
 
     Needs no network. The terminal trades no more, and keeps everything until it holds the acquirer's receipt. Go on
     with posdecom settle, here or anywhere else, or with posdecom retire. With --out the order, the seal and all that
-    the acquirer's desk needs are left there as files."""
+    the acquirer's desk needs are left there as files.""")
 )
 @terminal_options
-@click.option("--out", "out_folder", type=FOLDER, help="Where order.cose, seal.cose and custody.posdecom go.")
+@click.option(
+    "--out", "out_folder", type=FOLDER, help=N_("Where order.cose, seal.cose and custody.posdecom go.")
+)
 @output_options
 @pass_output
 def command(
@@ -30,6 +33,7 @@ def command(
     out_folder: Path | None,
     confirm_serial: str | None,
     reconnect_timeout: float,
+    baud: int,
 ) -> None:
     from ..job import Job
     from ..line import WallClock
@@ -43,7 +47,7 @@ def command(
     site = TechnicianSite.load(site_folder)
     order = work.read_order(order_file, site.anchors)
     work.confirm(
-        order.body, confirm_serial, "The terminal trades no more; only the acquirer can take that back."
+        order.body, confirm_serial, N_("The terminal trades no more; only the acquirer can take that back.")
     )
     clock = WallClock()
     site.check_dates(clock.now())
@@ -52,12 +56,12 @@ def command(
     try:
         job.begin(order.data)
         teller = Teller(output, job, clock)
-        line = SerialLine(port_url, reconnect_timeout)
+        line = SerialLine(port_url, reconnect_timeout, baud)
         stations = RealStations(None, None, teller.watch, clock, site=site, line=line)
         carry_out(job, stations, teller.tell, Step.FLUSH)
         files = finish.carry_away(job, out_folder) if out_folder is not None else {}
         one = describe(job, finish.journal_file(journal_folder, order))
-        text = "\n".join([one.text, *(f"{name:<13}{path}" for name, path in files.items())])
+        text = "\n".join(filter(None, (one.text, finish.file_list(files))))
         output.result("flush", {**one.document, "files": files}, text)
     finally:
         journal.close()

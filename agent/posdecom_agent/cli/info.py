@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..wording import N_, _
+from .columns import padded
 from .output import Output, output_options, pass_output
+from .vocabulary import word
+from .work import FOLDER
 
 if TYPE_CHECKING:
+    from posdecom_protocol.messages import Inventory
+
     from ..look import Look
 
 
 @click.command(
-    help="Ask the terminal on --port who it is, in which state, and what it holds. Changes nothing."
+    help=N_("Ask the terminal on --port who it is, in which state, and what it holds. Changes nothing.")
 )
 @click.option(
-    "--port", "port_url", help="Serial device or pyserial URL (default: the only USB port there is)."
+    "--port", "port_url", help=N_("Serial device or pyserial URL (default: the only USB port there is).")
 )
-@click.option("--site", "site_folder", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--site", "site_folder", required=True, type=FOLDER, help=N_("The technician's folder."))
 @output_options
 @pass_output
 def command(output: Output, port_url: str | None, site_folder: Path) -> None:
@@ -31,6 +37,7 @@ def command(output: Output, port_url: str | None, site_folder: Path) -> None:
     from ..line import WallClock, drive
     from ..look import Look
     from ..ports import open_port
+    from ..procedure import ENDS
     from ..site import TechnicianSite
     from ..stations import access_of
     from ..trouble import Trouble
@@ -46,10 +53,10 @@ def command(output: Output, port_url: str | None, site_folder: Path) -> None:
     finally:
         port.close()
     if look.welcome is None:
-        raise Trouble(catalogue.NO_TERMINAL, port=url, cause="nothing answered the greeting")
+        raise Trouble(catalogue.NO_TERMINAL, port=url, cause=N_("nothing answered the greeting"))
     match look.cause:
         case LinkOver(reason):
-            raise Trouble(catalogue.LINK_LOST, port=url, cause=reason.value)
+            raise Trouble(catalogue.LINK_LOST, port=url, cause=ENDS[reason])
         case ChannelOver(words):
             raise Trouble(catalogue.PEER_REFUSED, cause=words)
     output.result("info", _document(look), "\n".join(_text(look)))
@@ -78,20 +85,45 @@ def _text(look: Look) -> Iterator[str]:
     from ..refusals import REFUSALS
 
     assert look.welcome is not None
-    tampered = ", TAMPERED" if look.welcome.tampered else ""
-    yield f"terminal {look.welcome.serial} ({look.welcome.manufacturer} {look.welcome.model})"
-    yield f"state    {look.welcome.state.name}{tampered}"
+    welcome = look.welcome
+    yield _(
+        "terminal {serial} ({maker} {model})",
+        serial=welcome.serial,
+        maker=welcome.manufacturer,
+        model=welcome.model,
+    )
+    state = word(welcome.state).upper()
+    yield _row(_("state"), _("{state}, TAMPERED", state=state) if welcome.tampered else state)
     if look.refusal is not None:
-        yield f"does not say what it holds: {REFUSALS[look.refusal]}"
-        return
-    if look.inventory is None:
-        yield "serves its proofs in the clear; it has no identity to authenticate with"
-        return
-    yield f"software {look.inventory.software_version}, started {look.inventory.boot_count} times"
-    for slot in look.inventory.slots:
-        yield f"key      {slot.slot:<22}{slot.usage:<4}{slot.algorithm:<10}{slot.kcv.hex() or 'empty'}"
-    for context in look.inventory.contexts:
-        yield (
-            f"batch    {context.acquirer} {context.mid} {context.tid} currency {context.currency:03d} "
-            f"batch {context.batch:06d}: {context.records} records, {context.unsent} not sent"
+        yield _("does not say what it holds: {reason}", reason=REFUSALS[look.refusal])
+    elif look.inventory is None:
+        yield _("serves its proofs in the clear; it has no identity to authenticate with")
+    else:
+        yield from _holdings(look.inventory)
+
+
+def _holdings(inventory: Inventory) -> Iterator[str]:
+    version, count = inventory.software_version, inventory.boot_count
+    yield _row(_("software"), _("{version}, started {count} times", version=version, count=count))
+    for slot in inventory.slots:
+        kcv = slot.kcv.hex() or _("empty")
+        yield _row(_("key"), f"{slot.slot:<22}{slot.usage:<4}{slot.algorithm:<10}{kcv}")
+    for context in inventory.contexts:
+        yield _row(
+            _("batch"),
+            _(
+                "{acquirer} {mid} {tid} currency {currency:03d} batch {batch:06d}: "
+                "{records} records, {unsent} not sent",
+                acquirer=context.acquirer,
+                mid=context.mid,
+                tid=context.tid,
+                currency=context.currency,
+                batch=context.batch,
+                records=context.records,
+                unsent=context.unsent,
+            ),
         )
+
+
+def _row(name: str, text: str) -> str:
+    return f"{padded(name, 9)}{text}"

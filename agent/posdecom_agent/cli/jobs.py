@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ..wording import N_, _
 from .output import Output, output_options, pass_output
 
 if TYPE_CHECKING:
     from ..job import Job
 
 WAITS_FOR: Final = {
-    "flush": "the terminal on its cable: posdecom flush or posdecom retire",
-    "settle": "the acquirer's host: posdecom settle or posdecom retire",
-    "agree": "the acquirer's receipt: posdecom settle, or posdecom retire --receipt FILE",
-    "erase": "the terminal on its cable, to erase: posdecom retire",
-    "certify": "the technician's certificate: posdecom retire",
-    "close": "the acquirer's closure: posdecom retire --desk URL",
-    "done": "nothing; posdecom purge destroys the transactions on this laptop",
+    "flush": N_("the terminal on its cable: posdecom flush or posdecom retire"),
+    "settle": N_("the acquirer's host: posdecom settle or posdecom retire"),
+    "agree": N_("the acquirer's receipt: posdecom settle, or posdecom retire --receipt FILE"),
+    "erase": N_("the terminal on its cable, to erase: posdecom retire"),
+    "certify": N_("the technician's certificate: posdecom retire"),
+    "close": N_("the acquirer's closure: posdecom retire --desk URL"),
+    "done": N_("nothing; posdecom purge destroys the transactions on this laptop"),
 }
 
 
@@ -37,7 +38,7 @@ def describe(job: Job, journal_file: Path) -> Description:
     from ..procedure import next_step
 
     body, step = job.order.body, next_step(job).value
-    waits_for = "nothing; purged" if job.purged_at is not None else WAITS_FOR[step]
+    waits_for = N_("nothing; purged") if job.purged_at is not None else WAITS_FOR[step]
     in_custody = job.items_stored
     total = None if job.seal is None else job.seal.body.item_count
     document: dict[str, object] = {
@@ -50,27 +51,31 @@ def describe(job: Job, journal_file: Path) -> Description:
         "items": total,
         "purged": job.purged_at is not None,
     }
-    held = "purged" if job.purged_at is not None else f"{in_custody} of {total or '?'} messages in custody"
+    held = _("{done} of {total} messages in custody", done=in_custody, total=total or "?")
+    if job.purged_at is not None:
+        held = _("purged")
+    first = _("{serial}  order {order}  {held}", serial=body.serial, order=body.order_id, held=held)
     return Description(
-        document, f"{body.serial}  order {body.order_id}  {held}\n  next: {step}, waits for {waits_for}"
+        document, f"{first}\n" + _("  next: {step}, waits for {what}", step=step, what=waits_for)
     )
 
 
-@click.command("jobs")
+@click.command(
+    "jobs", help=N_("""List the jobs in --journal: how far each is and what it waits for. Changes nothing.""")
+)
 @click.option(
     "--journal",
     "journal_folder",
     required=True,
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where jobs are kept.",
+    help=N_("Where jobs are kept."),
 )
 @output_options
 @pass_output
 def command(output: Output, journal_folder: Path) -> None:
-    """List the jobs in --journal: how far each is and what it waits for. Changes nothing."""
     found = list(_jobs(journal_folder))
     if not found:
-        output.say(f"no job in {journal_folder}")
+        output.say(_("no job in {journal_folder}", journal_folder=journal_folder))
     output.result("jobs", {"jobs": [one.document for one in found]}, "\n".join(one.text for one in found))
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import click
 
+from ..wording import N_, _
 from .acquirer import FILE, parse_time, sign, signer_options
 from .output import Output, output_options, pass_output
 
@@ -23,51 +24,51 @@ def _numbers(separator: str) -> Callable[[click.Context, click.Parameter, tuple[
         for text in texts:
             first, found, second = text.partition(separator)
             if not (found and first.isdecimal() and second.isdecimal()):
-                raise click.BadParameter(f"is {parameter.metavar}, two numbers")
+                raise click.BadParameter(_("is {shape}, two numbers", shape=parameter.metavar))
             pairs.append((int(first), int(second)))
         return tuple(pairs)
 
     return parse
 
 
-@click.group("order")
+@click.group("order", help=N_("""The acquirer's tool for orders."""))
 def command() -> None:
-    """The acquirer's tool for orders."""
+    pass
 
 
-@command.command("new")
-@click.option("--serial", required=True, help="The terminal's serial.")
+@command.command("new", help=N_("""Make and sign an order for one terminal."""))
+@click.option("--serial", required=True, help=N_("The terminal's serial."))
 @click.option(
     "--account",
     "accounts",
     required=True,
     multiple=True,
     metavar="ACQUIRER/MID/TID",
-    help="Once for each that it trades for.",
+    help=N_("Once for each that it trades for."),
 )
 @click.option(
-    "--counter", required=True, type=click.IntRange(1), help="Above that of every earlier order for it."
+    "--counter", required=True, type=click.IntRange(1), help=N_("Above that of every earlier order for it.")
 )
-@click.option("--issuer", required=True, help="Who orders, for people.")
-@click.option("--id", "order_id", help="Name of the order (default: serial and counter).")
+@click.option("--issuer", required=True, help=N_("Who orders, for people."))
+@click.option("--id", "order_id", help=N_("Name of the order (default: serial and counter)."))
 @click.option(
     "--reason",
     default="closing",
     show_default=True,
-    help="closing, licence-withdrawn, contract-end, migration, fault, repair, lost, compromised.",
+    help=N_("closing, licence-withdrawn, contract-end, migration, fault, repair, lost, compromised."),
 )
 @click.option(
     "--mode", default="retire", show_default=True, type=click.Choice(["retire", "redeploy", "repair"])
 )
 @click.option(
-    "--cutoff", callback=parse_time, help="What was sold from then on is refunded or held (default: now)."
+    "--cutoff", callback=parse_time, help=N_("What was sold from then on is refunded or held (default: now).")
 )
 @click.option("--after-cutoff", default="refund", show_default=True, type=click.Choice(["refund", "hold"]))
 @click.option("--preauths", default="list", show_default=True, type=click.Choice(["void", "list"]))
-@click.option("--valid-from", callback=parse_time, help="Default: now.")
+@click.option("--valid-from", callback=parse_time, help=N_("Default: now."))
 @click.option("--valid-hours", default=72, show_default=True, type=click.IntRange(1, 24 * 366))
-@click.option("--no-erase", is_flag=True, help="Flush and settle only.")
-@click.option("--replacement", help="Serial of the terminal that takes over.")
+@click.option("--no-erase", is_flag=True, help=N_("Flush and settle only."))
+@click.option("--replacement", help=N_("Serial of the terminal that takes over."))
 @signer_options
 @output_options
 @pass_output
@@ -91,15 +92,15 @@ def new(
     chain_file: Path,
     out_file: Path,
 ) -> None:
-    """Make and sign an order for one terminal."""
+    """Every option is a field of the order; its times default to now."""
     from posdecom_protocol.documents.order import Account, Action, AfterCutoff, Mode, Order, Preauths, Reason
 
     now = int(time.time())
     named = [account.split("/") for account in accounts]
     if any(len(parts) != 3 for parts in named):
-        raise click.BadParameter("an account is ACQUIRER/MID/TID", param_hint="--account")
+        raise click.BadParameter(_("an account is ACQUIRER/MID/TID"), param_hint="--account")
     if reason.upper().replace("-", "_") not in Reason.__members__:
-        raise click.BadParameter("no such reason", param_hint="--reason")
+        raise click.BadParameter(_("no such reason"), param_hint="--reason")
     start = now if valid_from is None else valid_from
     order = Order(
         order_id=order_id or f"{serial}-{counter}",
@@ -121,19 +122,25 @@ def new(
     sign(output, "order-new", order, key_file, chain_file, out_file)
 
 
-@command.command("cancel")
-@click.option("--seal", "seal_file", required=True, type=FILE, help="The seal of the frozen terminal.")
-@click.option("--issuer", required=True, help="Who cancels, for people.")
-@click.option("--reason", required=True, help="For people.")
+@command.command(
+    "cancel",
+    help=N_("""Sign the cancellation that thaws exactly the terminal of --seal: it trades again, old receipts are dead.
+
+    --delivered and --closed say what the acquirer has booked: the terminal will not send it again.
+    """),
+)
+@click.option("--seal", "seal_file", required=True, type=FILE, help=N_("The seal of the frozen terminal."))
+@click.option("--issuer", required=True, help=N_("Who cancels, for people."))
+@click.option("--reason", required=True, help=N_("For people."))
 @click.option(
     "--delivered",
     multiple=True,
     metavar="FIRST-LAST",
     callback=_numbers("-"),
-    help="Item sequences that the host has taken.",
+    help=N_("Item sequences that the host has taken."),
 )
 @click.option(
-    "--closed", multiple=True, type=click.IntRange(0), help="Index of a context settled as a whole."
+    "--closed", multiple=True, type=click.IntRange(0), help=N_("Index of a context settled as a whole.")
 )
 @click.option(
     "--next-batch",
@@ -141,7 +148,7 @@ def new(
     multiple=True,
     metavar="CONTEXT:BATCH",
     callback=_numbers(":"),
-    help="The batch number that a closed context goes on with; one for each.",
+    help=N_("The batch number that a closed context goes on with; one for each."),
 )
 @signer_options
 @output_options
@@ -158,10 +165,6 @@ def cancel(
     chain_file: Path,
     out_file: Path,
 ) -> None:
-    """Sign the cancellation that thaws exactly the terminal of --seal: it trades again, and old receipts are dead.
-
-    --delivered and --closed say what the acquirer has booked: the terminal will not send it again.
-    """
     from posdecom_protocol.documents import open_document
     from posdecom_protocol.documents.cancellation import Cancellation, NextBatch, Span
     from posdecom_protocol.documents.seal import Seal

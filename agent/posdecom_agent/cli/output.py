@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
-from ..wording import LANGUAGES
+from ..wording import LANGUAGES, N_, _
 
 if TYPE_CHECKING:
     from ..trouble import Trouble
@@ -79,10 +79,23 @@ def progress_text(phase: str, done: int, total: int | None, elapsed_s: float) ->
     """
     if not total:
         return f"{phase}: {done}" if done else phase
-    text = f"{phase}: {done} of {total} ({100 * done // total} %)"
     if 0 < done < total and elapsed_s >= 1:
-        text += f", about {elapsed_s * (total - done) / done:.0f} s left"
-    return text
+        left_s = elapsed_s * (total - done) / done
+        return _(
+            "{phase}: {done} of {total} ({percent} %), about {left:.0f} s left",
+            phase=phase,
+            done=done,
+            total=total,
+            percent=100 * done // total,
+            left=left_s,
+        )
+    return _(
+        "{phase}: {done} of {total} ({percent} %)",
+        phase=phase,
+        done=done,
+        total=total,
+        percent=100 * done // total,
+    )
 
 
 @dataclass(slots=True)
@@ -137,7 +150,7 @@ pass_output = click.make_pass_decorator(Output, ensure=True)
 def language_option(command: F) -> F:
     """``--lang``, here only to be known and checked: `main` reads it before click does, because help is a text too."""
     option = click.option(
-        "--lang", type=click.Choice(tuple(LANGUAGES)), expose_value=False, help="Language of all talk."
+        "--lang", type=click.Choice(tuple(LANGUAGES)), expose_value=False, help=N_("Language of all talk.")
     )
     return option(command)
 
@@ -146,8 +159,8 @@ def output_options(command: F) -> F:
     """Give a command ``--json``, ``--quiet`` and ``--lang``: how it speaks is no parameter of what it does."""
     command = language_option(command)
     for name, attribute, text in (
-        ("--quiet", "quiet", "Say nothing but the result and errors."),
-        ("--json", "as_json", "Print the result as one JSON document."),
+        ("--quiet", "quiet", N_("Say nothing but the result and errors.")),
+        ("--json", "as_json", N_("Print the result as one JSON document.")),
     ):
         command = click.option(
             name, attribute, is_flag=True, is_eager=True, expose_value=False, callback=_remember, help=text

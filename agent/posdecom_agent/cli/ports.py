@@ -8,35 +8,35 @@ from dataclasses import asdict
 import click
 
 from ..ports import PortInfo, candidates
+from ..wording import N_, _
+from .columns import table
 from .output import Output, output_options, pass_output
 
-HEADER = ("PORT", "USB ID", "SERIAL NUMBER", "USB PATH", "ACCESS", "DESCRIPTION")
+HEADER = (N_("PORT"), N_("USB ID"), N_("SERIAL NUMBER"), N_("USB PATH"), N_("ACCESS"), N_("DESCRIPTION"))
 
 
-@click.command("ports")
+@click.command(
+    "ports",
+    help=N_(
+        """List this machine's serial ports, with what stays when a port's name changes: serial number and USB path."""
+    ),
+)
 @output_options
 @pass_output
 def command(output: Output) -> None:
-    """List this machine's serial ports, with what stays when a port's name changes: serial number and USB path."""
     found = candidates()
     if not found:
-        output.say("no serial port found: check power and cable (some USB cables only charge)")
+        output.say(_("no serial port found: check power and cable (some USB cables only charge)"))
     output.result("ports", {"ports": [asdict(info) for info in found]}, _table(found))
 
 
 def _table(found: Sequence[PortInfo]) -> str:
-    if not found:
-        return ""
-    rows = [HEADER, *map(_cells, found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return table([[_(title) for title in HEADER], *map(_cells, found)]) if found else ""
 
 
 def _cells(info: PortInfo) -> tuple[str, ...]:
     usb_id = "-" if info.vid is None or info.pid is None else f"{info.vid:04x}:{info.pid:04x}"
-    texts = (info.serial_number, info.location, "yes" if info.accessible else "no", info.description)
+    texts = (info.serial_number, info.location, _("yes") if info.accessible else _("no"), info.description)
     return (info.device, usb_id, *(_printable(text or "-") for text in texts))
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from ..job import Job
 from ..line import Clock
 from ..procedure import Step
+from ..wording import N_, _
 from .output import Output
 
 WORDS = {
-    Step.FLUSH: "reading out",
-    Step.SETTLE: "settling with the host",
-    Step.AGREE: "asking the desk for the receipt",
-    Step.ERASE: "erasing keys",
-    Step.CERTIFY: "making the certificate",
-    Step.CLOSE: "asking the desk for the closure",
+    Step.FLUSH: N_("reading out"),
+    Step.SETTLE: N_("settling with the host"),
+    Step.AGREE: N_("asking the desk for the receipt"),
+    Step.ERASE: N_("erasing keys"),
+    Step.CERTIFY: N_("making the certificate"),
+    Step.CLOSE: N_("asking the desk for the closure"),
 }
 
 
@@ -32,18 +33,18 @@ class Teller:
         if step is not self._step:
             self._sum_up()
             self._step, self._shown = step, -1
-            self._output.say(f"{WORDS[step]} ...")
+            self._output.say(_("{step} ...", step=WORDS[step]))
         if words not in ("begins", self._last_words):
-            self._output.say(f"  {words}")
+            self._output.say("  " + _(words))
         self._last_words = words
 
     def _sum_up(self) -> None:
         """What the step that ends here came to, for those who saw only some of its progress."""
         match self._step:
             case Step.FLUSH:
-                self._output.say(f"  {self._job.items_stored} messages in custody")
+                self._output.say("  " + _("{count} messages in custody", count=self._job.items_stored))
             case Step.SETTLE:
-                self._output.say(f"  {self._job.answers} messages answered")
+                self._output.say("  " + _("{count} messages answered", count=self._job.answers))
             case _:
                 pass
 
@@ -57,5 +58,5 @@ class Teller:
         if done != self._shown:
             self._shown = done
             total = seal.body.item_count if flush else None
-            unit = "messages in custody" if flush else "messages answered"
+            unit = _("messages in custody") if flush else _("messages answered")
             self._output.progress(f"  {unit}", done, total, self._clock.now())

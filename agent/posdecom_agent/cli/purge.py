@@ -7,26 +7,29 @@ from pathlib import Path
 
 import click
 
+from ..wording import N_
 from .acquirer import parse_time
 from .output import Output, output_options, pass_output
 from .work import journal_option
 
 
-@click.command("purge")
+@click.command(
+    "purge",
+    help=N_("""Destroy a job's transactions on this laptop, once the acquirer has closed it. IRREVERSIBLE.
+
+    Ciphertext and masked summaries go; the documents, the host's answers and a hash of each message stay.
+    """),
+)
 @journal_option
 @click.option(
     "--retain-until",
     callback=parse_time,
     metavar="TIME",
-    help="Refuse before this time (2027-03-01T00:00:00Z): the case's retention date.",
+    help=N_("Refuse before this time (2027-03-01T00:00:00Z): the case's retention date."),
 )
 @output_options
 @pass_output
 def command(output: Output, journal_file: Path, retain_until: int | None) -> None:
-    """Destroy a job's transactions on this laptop, once the acquirer has closed it. IRREVERSIBLE.
-
-    Ciphertext and masked summaries go; the documents, the host's answers and a hash of each message stay.
-    """
     from .. import catalogue
     from ..procedure import Step, next_step
     from ..purge import is_interrupted, purge
@@ -40,12 +43,15 @@ def command(output: Output, journal_file: Path, retain_until: int | None) -> Non
             step = next_step(job)
             if job.purged_at is not None:
                 raise Trouble(
-                    catalogue.NOTHING_TO_DO, cause="the transactions of this job were purged before"
+                    catalogue.NOTHING_TO_DO, cause=N_("the transactions of this job were purged before")
                 )
             if step is not Step.DONE:
-                raise Trouble(catalogue.NOT_YET, cause=f"the job waits for {WAITS_FOR[step.value]}")
+                raise Trouble(
+                    catalogue.NOT_YET,
+                    cause=N_("the job waits for {waits_for}", waits_for=WAITS_FOR[step.value]),
+                )
         if retain_until is not None and now < retain_until:
-            raise Trouble(catalogue.NOT_YET, cause="its retention date has not come")
+            raise Trouble(catalogue.NOT_YET, cause=N_("its retention date has not come"))
     purge(journal_file, now)
     with open_job(journal_file) as job:
         one = describe(job, journal_file)

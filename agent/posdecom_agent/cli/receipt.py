@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ..wording import N_, _
 from . import acquirer
 from .acquirer import FILE, signer_options
 from .output import Output, output_options, pass_output
+from .vocabulary import word
 
 if TYPE_CHECKING:
     from posdecom_protocol.documents.receipt import Receipt
@@ -22,23 +24,31 @@ if TYPE_CHECKING:
 _HINT: Final = "--undelivered"
 
 
-@click.group("receipt")
+@click.group("receipt", help=N_("""The acquirer's tool for receipts."""))
 def command() -> None:
-    """The acquirer's tool for receipts."""
+    pass
 
 
-@command.command("new")
-@click.option("--order", "order_file", required=True, type=FILE, help="The order that the seal is under.")
-@click.option("--seal", "seal_file", required=True, type=FILE, help="The terminal's seal.")
-@click.option("--issuer", required=True, help="Who releases, for people.")
-@click.option("--exception", is_flag=True, help="Nothing more can be delivered; needs a second signature.")
+@command.command(
+    "new",
+    help=N_("""Sign a receipt over --seal: everything that it counts was delivered, but for what --undelivered names.
+
+    By hand this believes the seal. The release desk signs only what its own books agree with.
+    """),
+)
+@click.option("--order", "order_file", required=True, type=FILE, help=N_("The order that the seal is under."))
+@click.option("--seal", "seal_file", required=True, type=FILE, help=N_("The terminal's seal."))
+@click.option("--issuer", required=True, help=N_("Who releases, for people."))
+@click.option(
+    "--exception", is_flag=True, help=N_("Nothing more can be delivered; needs a second signature.")
+)
 @click.option(
     "--undelivered",
     multiple=True,
     metavar="CONTEXT:COUNT:AMOUNT",
-    help="What is given up in a context, in minor units; needs a second signature.",
+    help=N_("What is given up in a context, in minor units; needs a second signature."),
 )
-@click.option("--remark", default="", help="For people.")
+@click.option("--remark", default="", help=N_("For people."))
 @signer_options
 @output_options
 @pass_output
@@ -54,10 +64,6 @@ def new(
     chain_file: Path,
     out_file: Path,
 ) -> None:
-    """Sign a receipt over --seal: everything that it counts was delivered, but for what --undelivered names.
-
-    By hand this believes the seal. The release desk signs only what its own books agree with.
-    """
     from posdecom_protocol.documents import open_document
     from posdecom_protocol.documents.order import Order
     from posdecom_protocol.documents.receipt import Basis
@@ -67,20 +73,28 @@ def new(
     order = open_document(order_file.read_bytes(), Order)
     seal = open_document(seal_file.read_bytes(), Seal)
     if seal.body.order_digest != order.digest:
-        raise click.UsageError("the seal is not under this order")
+        raise click.UsageError(_("the seal is not under this order"))
     basis = Basis.EXCEPTION if exception else Basis.AGREED
     terms = Terms(f"R-{seal.digest.hex()[:16]}", issuer, int(time.time()), basis, remark)
     receipt = receipt_over(order, seal, _findings(seal.body, undelivered), terms)
     acquirer.sign(output, "receipt-new", receipt, key_file, chain_file, out_file)
     if receipt.needs_second_signature:
-        output.say("this receipt counts only with a second signature: posdecom receipt sign")
+        output.say(_("this receipt counts only with a second signature: posdecom receipt sign"))
 
 
-@command.command("sign")
+@command.command(
+    "sign",
+    help=N_("""Put a second signature under exactly what RECEIPT says, by another key.
+
+    RECEIPT must be signed by somebody who may release, over a seal of the order's terminal; what it gives up is shown.
+    Written is only what the terminal will take, by the terminal's own conditions."""),
+)
 @click.argument("receipt", type=FILE)
-@click.option("--order", "order_file", required=True, type=FILE, help="The order that the seal is under.")
-@click.option("--seal", "seal_file", required=True, type=FILE, help="The terminal's seal, from the terminal.")
-@click.option("--trust", required=True, type=FILE, help="PEM bundle of your own and the maker's anchors.")
+@click.option("--order", "order_file", required=True, type=FILE, help=N_("The order that the seal is under."))
+@click.option(
+    "--seal", "seal_file", required=True, type=FILE, help=N_("The terminal's seal, from the terminal.")
+)
+@click.option("--trust", required=True, type=FILE, help=N_("PEM bundle of your own and the maker's anchors."))
 @signer_options
 @output_options
 @pass_output
@@ -94,10 +108,6 @@ def sign(
     chain_file: Path,
     out_file: Path,
 ) -> None:
-    """Put a second signature under exactly what RECEIPT says, by another key.
-
-    RECEIPT must be signed by somebody who may release, over a seal of the order's terminal; what it gives up is shown.
-    Written is only what the terminal will take, by the terminal's own conditions."""
     from posdecom_protocol.certificates import Role
     from posdecom_protocol.documents import authenticate, open_document
     from posdecom_protocol.documents.receipt import Receipt
@@ -121,18 +131,35 @@ def sign(
 
 def _sums(receipt: Receipt, seal: Seal) -> Iterator[str]:
     """What somebody who signs has to know: which terminal, and what became of the money."""
-    basis = receipt.basis.name.lower()
-    yield f"receipt {receipt.receipt_id} of {receipt.issuer} over terminal {receipt.serial}, {basis}"
-    accounts = {one.index: f"{one.mid}/{one.tid} batch {one.batch}" for one in seal.contexts}
+    yield _(
+        "receipt {name} of {issuer} over terminal {serial}, {basis}",
+        name=receipt.receipt_id,
+        issuer=receipt.issuer,
+        serial=receipt.serial,
+        basis=word(receipt.basis),
+    )
+    accounts = {
+        one.index: _("{mid}/{tid} batch {batch}", mid=one.mid, tid=one.tid, batch=one.batch)
+        for one in seal.contexts
+    }
     for one in receipt.contexts:
-        tallies = {
-            "delivered": one.delivered,
-            "refused": one.refused,
-            "undelivered": one.undelivered,
-            "withheld": one.withheld,
-        }
-        sums = ", ".join(f"{name} {tally.count} for {tally.amount}" for name, tally in tallies.items())
-        yield f"  {accounts.get(one.index, 'no account')}, currency {one.currency}, minor units: {sums}"
+        tallies = (
+            (_("delivered"), one.delivered),
+            (_("refused"), one.refused),
+            (_("undelivered"), one.undelivered),
+            (_("withheld"), one.withheld),
+        )
+        sums = ", ".join(
+            _("{what} {count} for {amount}", what=what, count=tally.count, amount=tally.amount)
+            for what, tally in tallies
+        )
+        account = accounts.get(one.index, _("no account"))
+        yield "  " + _(
+            "{account}, currency {currency}, minor units: {sums}",
+            account=account,
+            currency=one.currency,
+            sums=sums,
+        )
     if receipt.remark:
         yield f"  {receipt.remark}"
 
@@ -146,10 +173,12 @@ def _findings(seal: Seal, undelivered: tuple[str, ...]) -> dict[int, Findings]:
     for text in undelivered:
         index, lost = _given_up(text)
         if index not in findings or findings[index].undelivered != Tally():
-            raise click.BadParameter(f"context {index} is not in the seal, or named twice", param_hint=_HINT)
+            raise click.BadParameter(
+                _("context {index} is not in the seal, or named twice", index=index), param_hint=_HINT
+            )
         whole = findings[index].delivered
         if lost.count > whole.count or lost.amount > whole.amount:
-            raise click.BadParameter(f"context {index} holds less than that", param_hint=_HINT)
+            raise click.BadParameter(_("context {index} holds less than that", index=index), param_hint=_HINT)
         rest = Tally(whole.count - lost.count, whole.amount - lost.amount)
         findings[index] = Findings(rest, undelivered=lost)
     return findings
@@ -160,6 +189,6 @@ def _given_up(text: str) -> tuple[int, Tally]:
 
     parts = text.split(":")
     if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-        raise click.BadParameter("what is given up is CONTEXT:COUNT:AMOUNT", param_hint=_HINT)
+        raise click.BadParameter(_("what is given up is CONTEXT:COUNT:AMOUNT"), param_hint=_HINT)
     index, count, amount = map(int, parts)
     return index, Tally(count, amount)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..wording import N_, _
 from . import work
 from .output import Output, output_options, pass_output
 from .work import FILE, journal_option
@@ -17,21 +18,23 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help="""Settle what is in custody: carry it to the acquirer's host, and get the desk's receipt.
+    help=N_("""Settle what is in custody: carry it to the acquirer's host, and get the desk's receipt.
 
     Needs the journal and a network, no terminal. The receipt stays in the journal; with --receipt-out it is also left
     as a file for a laptop that goes to the terminal. posdecom retire goes on from here. What comes from --desk is
-    judged by --trust, before it is kept."""
+    judged by --trust, before it is kept.""")
 )
 @journal_option
-@click.option("--host", "host_address", required=True, help="HOST:PORT of the acquirer's ISO 8583 host.")
-@click.option("--desk", "desk_url", help="URL of the acquirer's release desk; without it no receipt.")
-@click.option("--trust", type=FILE, help="PEM bundle of the acquirers' anchors (anchors.pem of a --site).")
+@click.option("--host", "host_address", required=True, help=N_("HOST:PORT of the acquirer's ISO 8583 host."))
+@click.option("--desk", "desk_url", help=N_("URL of the acquirer's release desk; without it no receipt."))
+@click.option(
+    "--trust", type=FILE, help=N_("PEM bundle of the acquirers' anchors (anchors.pem of a --site).")
+)
 @click.option(
     "--receipt-out",
     "receipt_folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where receipt-1.cose (and receipt-2.cose) go.",
+    help=N_("Where receipt-1.cose (and receipt-2.cose) go."),
 )
 @output_options
 @pass_output
@@ -60,7 +63,7 @@ def command(
         carry_out(job, stations, teller.tell, Step.SETTLE if desk is None else Step.AGREE)
         files = finish.leave_receipts(job, receipt_folder) if receipt_folder is not None else {}
         one = describe(job, journal_file)
-        text = "\n".join([one.text, *(f"{name:<13}{path}" for name, path in files.items())])
+        text = "\n".join(filter(None, (one.text, finish.file_list(files))))
         output.result("settle", {**one.document, "files": files}, text)
 
 
@@ -70,5 +73,5 @@ def _judged_desk(desk: Desk | None, trust: Path | None) -> JudgedDesk | None:
     if desk is None:
         return None
     if trust is None:
-        raise click.UsageError("--desk needs --trust: the anchors that its signatures are judged by")
+        raise click.UsageError(_("--desk needs --trust: the anchors that its signatures are judged by"))
     return JudgedDesk(desk, work.read_trust(trust))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..wording import N_, _
 from .output import Output, output_options, pass_output
 from .work import FILE, FOLDER
 
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help="""Bring the acquirer's cancellation to the frozen terminal on --port. It trades again with what the
-    cancellation leaves it, and every receipt over its seal is dead: a later retirement needs a new order."""
+    help=N_("""Bring the acquirer's cancellation to the frozen terminal on --port. It trades again with what the
+    cancellation leaves it, and every receipt over its seal is dead: a later retirement needs a new order.""")
 )
-@click.option("--port", "port_url", required=True, help="Serial device or pyserial URL.")
-@click.option("--site", "site_folder", required=True, type=FOLDER, help="The technician's folder.")
+@click.option("--port", "port_url", required=True, help=N_("Serial device or pyserial URL."))
+@click.option("--site", "site_folder", required=True, type=FOLDER, help=N_("The technician's folder."))
 @click.option(
-    "--cancellation", "cancellation_file", required=True, type=FILE, help="As the acquirer signed it."
+    "--cancellation", "cancellation_file", required=True, type=FILE, help=N_("As the acquirer signed it.")
 )
 @output_options
 @pass_output
@@ -49,13 +50,14 @@ def command(output: Output, port_url: str, site_folder: Path, cancellation_file:
         port.close()
     if not thaw.is_thawed:
         raise _trouble(thaw, port_url, serial)
-    output.result("thaw", {"serial": serial}, f"terminal {serial} trades again")
+    output.result("thaw", {"serial": serial}, _("terminal {serial} trades again", serial=serial))
 
 
 def _trouble(thaw: Thaw, port: str, serial: str) -> Trouble:
     from posdecom_protocol.stack import ChannelOver
 
     from .. import catalogue
+    from ..procedure import ENDS
     from ..refusals import REFUSALS
     from ..trouble import Trouble
 
@@ -66,4 +68,4 @@ def _trouble(thaw: Thaw, port: str, serial: str) -> Trouble:
     if isinstance(thaw.cause, ChannelOver):
         return Trouble(catalogue.PEER_REFUSED, cause=thaw.cause.reason)
     assert thaw.cause is not None
-    return Trouble(catalogue.NO_TERMINAL, port=port, cause=thaw.cause.reason.value)
+    return Trouble(catalogue.NO_TERMINAL, port=port, cause=ENDS[thaw.cause.reason])

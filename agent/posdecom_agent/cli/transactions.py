@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ..wording import N_, _
+from .columns import padded
 from .output import Output, output_options, pass_output
+from .vocabulary import plain_word, word
 from .work import journal_option
 
 if TYPE_CHECKING:
@@ -22,13 +25,17 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-@click.command("transactions")
+@click.command(
+    "transactions",
+    help=N_(
+        """List the transactions of a job: masked card numbers, amounts in minor units, what became of each."""
+    ),
+)
 @journal_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print the list as CSV (RFC 4180), without totals.")
+@click.option("--csv", "as_csv", is_flag=True, help=N_("Print the list as CSV (RFC 4180), without totals."))
 @output_options
 @pass_output
 def command(output: Output, journal_file: Path, as_csv: bool) -> None:
-    """List the transactions of a job: masked card numbers, amounts in minor units, what became of each."""
     from .. import catalogue, statement
     from ..courier import require_custody
     from ..trouble import Trouble
@@ -36,7 +43,7 @@ def command(output: Output, journal_file: Path, as_csv: bool) -> None:
 
     with open_job(journal_file) as job:
         if job.purged_at is not None:
-            raise Trouble(catalogue.NOTHING_TO_DO, cause="the transactions of this job were purged")
+            raise Trouble(catalogue.NOTHING_TO_DO, cause=N_("the transactions of this job were purged"))
         require_custody(job)
         lines, sums = list(statement.lines(job)), list(statement.sums(job))
     rows = [_row(line) for line in lines]
@@ -50,7 +57,7 @@ def _row(line: Line) -> dict[str, object]:
     context = line.context
     values = (
         context.acquirer, context.mid, context.tid, f"{context.currency:03d}", context.batch,
-        _word(line.transaction_class.name), "" if line.group is None else _word(line.group.name),
+        plain_word(line.transaction_class), "" if line.group is None else plain_word(line.group),
         f"{line.stan:06d}", line.rrn, line.local_time, line.card, line.amount, line.counted, line.status,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
@@ -68,21 +75,24 @@ def _table(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         yield (
             f"{line.context.tid} {line.stan:06d} {line.local_time} {line.card} "
-            f"{_word(line.transaction_class.name):<16}{line.amount:>14} {line.context.currency:03d}  {line.status}"
+            f"{padded(word(line.transaction_class), 16)}{line.amount:>14} {line.context.currency:03d}  {_(line.status)}"
         )
 
 
 def _totals_text(sums: Sequence[Sums]) -> Iterator[str]:
     for one in sums:
-        yield f"{one.context.tid} batch {one.context.batch:06d}, currency {one.context.currency:03d}"
+        context = one.context
+        yield _("{tid} batch {batch:06d}, currency {currency:03d}", tid=context.tid, batch=context.batch,
+                currency=context.currency)  # fmt: skip
         for group in one.totals:
+            debit, credit = group.debit, group.credit
             yield (
-                f"  {_word(group.group.name):<10}debit {group.debit.count:>4} {group.debit.amount:>14}"
-                f"   credit {group.credit.count:>4} {group.credit.amount:>14}"
+                f"  {padded(word(group.group), 10)}{_('debit')} {debit.count:>4} {debit.amount:>14}"
+                f"   {_('credit')} {credit.count:>4} {credit.amount:>14}"
             )
         if one.withheld.count:
-            yield f"  withheld after the cut-off {one.withheld.count:>4} {one.withheld.amount:>14}"
-        yield f"  {'as the seal says' if one.agree_with_the_seal else 'NOT WHAT THE SEAL SAYS'}"
+            yield f"  {_('withheld after the cut-off')} {one.withheld.count:>4} {one.withheld.amount:>14}"
+        yield "  " + (_("as the seal says") if one.agree_with_the_seal else _("NOT WHAT THE SEAL SAYS"))
 
 
 def _totals_document(one: Sums) -> dict[str, object]:
@@ -91,7 +101,7 @@ def _totals_document(one: Sums) -> dict[str, object]:
         "currency": f"{one.context.currency:03d}",
         "batch": one.context.batch,
         "groups": {
-            _word(group.group.name): {
+            plain_word(group.group): {
                 "debit_count": group.debit.count,
                 "debit_amount": group.debit.amount,
                 "credit_count": group.credit.count,
@@ -103,7 +113,3 @@ def _totals_document(one: Sums) -> dict[str, object]:
         "withheld_amount": one.withheld.amount,
         "agree_with_the_seal": one.agree_with_the_seal,
     }
-
-
-def _word(name: str) -> str:
-    return name.lower().replace("_", " ")

@@ -6,20 +6,25 @@ from pathlib import Path
 
 import click
 
+from ..wording import N_
 from .output import Output, output_options, pass_output
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command(
-    help="""Check CERTIFICATE against the anchors in --trust, offline, and derive its state from the documents inside.
+    help=N_("""Check CERTIFICATE against the anchors in --trust, offline, and derive its state from the documents
+    inside.
 
     Exit codes: 0 complete, 30 broken, forged or overstated, 31 complete with exceptions, 32 incomplete,
-    33 unattested."""
+    33 unattested.""")
 )
 @click.argument("certificate", type=_FILE)
 @click.option(
-    "--trust", required=True, type=_FILE, help="PEM bundle of acquirers', makers' and technicians' anchors."
+    "--trust",
+    required=True,
+    type=_FILE,
+    help=N_("PEM bundle of acquirers', makers' and technicians' anchors."),
 )
 @output_options
 @pass_output

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from ..wording import N_, _
+from .columns import padded
+from .vocabulary import word
+
 if TYPE_CHECKING:
     from posdecom_protocol.certificates import Anchors
     from posdecom_protocol.documents import Signed
@@ -33,26 +37,35 @@ def terminal_options(command: F) -> F:
             default=15.0,
             show_default=True,
             type=click.FloatRange(0),
-            help="Seconds to wait for a lost port.",
+            help=N_("Seconds to wait for a lost port."),
+        ),
+        click.option(
+            "--baud",
+            default=115_200,
+            show_default=True,
+            type=click.IntRange(50),
+            help=N_("Speed of the serial port."),
         ),
         click.option(
             "--confirm-serial",
-            help="The terminal's serial, typed on purpose. Asked for on a terminal if not given.",
+            help=N_("The terminal's serial, typed on purpose. Asked for on a terminal if not given."),
         ),
         click.option(
             "--journal",
             "journal_folder",
             required=True,
             type=FOLDER,
-            help="Where the job is kept (mode 0700).",
+            help=N_("Where the job is kept (mode 0700)."),
         ),
-        click.option("--order", "order_file", required=True, type=FILE, help="The acquirer's order."),
-        click.option("--site", "site_folder", required=True, type=FOLDER, help="The technician's folder."),
+        click.option("--order", "order_file", required=True, type=FILE, help=N_("The acquirer's order.")),
+        click.option(
+            "--site", "site_folder", required=True, type=FOLDER, help=N_("The technician's folder.")
+        ),
         click.option(
             "--port",
             "port_url",
             required=True,
-            help="Serial device or pyserial URL (/dev/ttyUSB0, socket://...).",
+            help=N_("Serial device or pyserial URL (/dev/ttyUSB0, socket://...)."),
         ),
     ):
         command = option(command)
@@ -61,7 +74,9 @@ def terminal_options(command: F) -> F:
 
 def journal_option(command: F) -> F:
     """One job, by the file that `posdecom jobs` lists."""
-    option = click.option("--journal", "journal_file", required=True, type=FILE, help="The job's journal.")
+    option = click.option(
+        "--journal", "journal_file", required=True, type=FILE, help=N_("The job's journal.")
+    )
     return option(command)
 
 
@@ -80,7 +95,7 @@ def require_erase(order: Order) -> None:
     from posdecom_protocol.documents.order import Action
 
     if Action.ERASE not in order.actions:
-        raise click.UsageError("the order allows no erase: see posdecom flush and posdecom settle")
+        raise click.UsageError(_("the order allows no erase: see posdecom flush and posdecom settle"))
 
 
 def read_trust(trust: Path) -> Anchors:
@@ -118,7 +133,7 @@ def host_at(text: str | None) -> HostAddress | None:
     try:
         return None if text is None else HostAddress.parse(text)
     except ValueError as error:
-        raise click.UsageError(f"--host: {error}") from error
+        raise click.UsageError(_("--host: {error}", error=error)) from error
 
 
 def desk_at(url: str | None) -> Desk | None:
@@ -127,7 +142,7 @@ def desk_at(url: str | None) -> Desk | None:
     try:
         return None if url is None else Desk(url)
     except ValueError as error:
-        raise click.UsageError(f"--desk: {error}") from error
+        raise click.UsageError(_("--desk: {error}", error=error)) from error
 
 
 def confirm(order: Order, typed: str | None, consequence: str) -> None:
@@ -137,23 +152,30 @@ def confirm(order: Order, typed: str | None, consequence: str) -> None:
 
     serial = order.serial
     if typed is None and not sys.stdin.isatty():
-        raise Trouble(catalogue.DECLINED, cause="nobody is there to type the terminal's serial")
+        raise Trouble(catalogue.DECLINED, cause=N_("nobody is there to type the terminal's serial"))
     if typed is None:
-        click.echo(f"{_plan(order)}\n{consequence}", err=True)
-        typed = click.prompt("Type the terminal's serial to go on", err=True)
+        click.echo(f"{_plan(order)}\n{_(consequence)}", err=True)
+        typed = click.prompt(_("Type the terminal's serial to go on"), err=True)
     if typed != serial:
         raise Trouble(
-            catalogue.DECLINED, cause=f"the order names terminal {serial}, not the serial that was given"
+            catalogue.DECLINED,
+            cause=N_("the order names terminal {serial}, not the serial that was given", serial=serial),
         )
 
 
 def _plan(order: Order) -> str:
     """What is about to happen, before somebody has to confirm it."""
-    accounts = ", ".join(f"{one.mid}/{one.tid}" for one in order.accounts)
-    cutoff = datetime.fromtimestamp(order.cutoff_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return (
-        f"order    {order.order_id} of {order.issuer}\n"
-        f"reason   {order.reason.name.lower().replace('_', ' ')}, mode {order.mode.name.lower()}\n"
-        f"accounts {accounts}\n"
-        f"cut-off  {cutoff}; sold after it: {order.after_cutoff.name.lower()}"
+    lines = (
+        (_("order"), _("{name} of {issuer}", name=order.order_id, issuer=order.issuer)),
+        (_("reason"), _("{reason}, mode {mode}", reason=word(order.reason), mode=word(order.mode))),
+        (_("accounts"), ", ".join(f"{one.mid}/{one.tid}" for one in order.accounts)),
+        (
+            _("cut-off"),
+            _("{time}; sold after it: {rule}", time=_utc(order.cutoff_at), rule=word(order.after_cutoff)),
+        ),
     )
+    return "\n".join(f"{padded(name, 9)}{text}" for name, text in lines)
+
+
+def _utc(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M UTC")
