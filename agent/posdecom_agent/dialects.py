@@ -44,6 +44,14 @@ Judge: TypeAlias = Callable[[IsoMessage], Outcome]
 """What one answer means. Pure; `MessageError` where it is no answer at all."""
 
 
+Original: TypeAlias = Callable[[IsoMessage], str | None]
+"""STAN of the transaction that a message is about, which may be under way too. Pure."""
+
+WINDOW: Final = 8
+"""Of messages that stand on their own. A host that takes one message at a time on a connection needs 1 here; more than
+8 brings little (docs/settlement.md), and all that is unanswered when a connection dies is said twice."""
+
+
 class Branch(Enum):
     """When a phase is part of the conversation."""
 
@@ -64,6 +72,10 @@ class Phase:
     branch: Branch = Branch.ALWAYS
     decides: bool = False
     """Its answer chooses the branch. Refused, the conversation cannot go on."""
+    window: int = 1
+    """How many of them may be under way at once, where none needs another to be there first..."""
+    original: Original = lambda request: None
+    """... but for the one that this names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +107,16 @@ def by_upload_demand(answer: IsoMessage) -> Outcome:
     return outcome if isinstance(outcome, Refused) else Delivered(balanced=True)
 
 
+def by_field_61(request: IsoMessage) -> str | None:
+    """An adjustment names its sale there, a refund what it gives back."""
+    return request.text(61)[6:12] if 61 in request.fields else None
+
+
 _BEFORE_TOTALS: Final = (
     Phase(ItemKind.REVERSAL, "0400", by_code),
     Phase(ItemKind.PREAUTH_VOID, "0400", by_code),
-    Phase(ItemKind.ADVICE, "0220", by_code),
-    Phase(ItemKind.REFUND, "0220", by_code),
+    Phase(ItemKind.ADVICE, "0220", by_code, window=WINDOW, original=by_field_61),
+    Phase(ItemKind.REFUND, "0220", by_code, window=WINDOW, original=by_field_61),
 )
 
 CUP: Final = Dialect(
@@ -107,7 +124,7 @@ CUP: Final = Dialect(
     (
         *_BEFORE_TOTALS,
         Phase(ItemKind.TOTALS, "0500", by_reply_per_group, decides=True),
-        Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED),
+        Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED, window=WINDOW),
         Phase(ItemKind.END_BALANCED, "0320", by_code, Branch.BALANCED),
         Phase(ItemKind.END_UNBALANCED, "0320", by_code, Branch.NOT_BALANCED),
         Phase(ItemKind.SIGN_OFF, "0820", by_code),
@@ -119,7 +136,7 @@ EDC: Final = Dialect(
     (
         *_BEFORE_TOTALS,
         Phase(ItemKind.TOTALS, "0500", by_upload_demand, decides=True),
-        Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED),
+        Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED, window=WINDOW),
         Phase(ItemKind.CLOSE, "0500", by_code, Branch.NOT_BALANCED),
     ),
 )
