@@ -1,5 +1,7 @@
 """The technician's certificate over what a job holds. Pure: key and time are handed in.
 
+A job that has one already gets one that supersedes it: the same documents, and what was stated since.
+
 The state that it states is not this module's opinion: a draft is judged by the verdict that every reader will apply,
 and what that derives is stated.
 """
@@ -13,7 +15,7 @@ import cryptography
 from cryptography.hazmat.backends.openssl import backend
 
 from posdecom_protocol.certificates import Anchors
-from posdecom_protocol.cose import SigningKey
+from posdecom_protocol.cose import SigningKey, digest
 from posdecom_protocol.documents import issue
 from posdecom_protocol.documents.certificate import Certificate, State, Tool
 from posdecom_protocol.verdict import judge
@@ -39,7 +41,9 @@ def certify(job: Job, technician: str, key: SigningKey, anchors: Anchors, versio
         case=(),
         journal_head=job.journal_head,
         tool=Tool(TOOL_NAME, version, _crypto_versions()),
+        supersedes=None if job.certificate is None else digest(job.certificate),
         revoke=order.body.revoke,
+        remedies=job.remedies,
     )
     verdict = judge(issue(draft, key), anchors)
     return issue(replace(draft, stated=verdict.state_at_terminal), key)

@@ -114,10 +114,20 @@ class AcquirerStations:
 
 
 @dataclass(slots=True, kw_only=True)
-class RealStations(AcquirerStations):
-    """As `procedure.Stations` wants them."""
+class OfficeStations(AcquirerStations):
+    """And a technician who certifies."""
 
     site: TechnicianSite
+
+    def certify(self, job: Job) -> bytes:
+        site, version = self.site, importlib.metadata.version("posdecom")
+        return certify(job, site.technician.name, site.signing_key(), site.anchors, version, self.clock.now())
+
+
+@dataclass(slots=True, kw_only=True)
+class RealStations(OfficeStations):
+    """As `procedure.Stations` wants them."""
+
     line: SerialLine
     _access: Access | None = None
     _was_open: bool = False
@@ -134,10 +144,6 @@ class RealStations(AcquirerStations):
             port.close()
         assert visit.end is not None
         return visit.end
-
-    def certify(self, job: Job) -> bytes:
-        site, version = self.site, importlib.metadata.version("posdecom")
-        return certify(job, site.technician.name, site.signing_key(), site.anchors, version, self.clock.now())
 
     # --- private -----------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ def verdict_document(verdict: Verdict) -> dict[str, object]:
         "state": verdict.state.name.lower(),
         "state_at_terminal": verdict.state_at_terminal.name.lower(),
         "certificate_sha256": verdict.certificate.digest.hex(),
+        "supersedes": None if verdict.supersedes is None else verdict.supersedes.hex(),
         "closed": verdict.closure is not None,
         "findings": [
             {"area": finding.area.value, "weight": finding.weight.value, "text": _(finding.text)}
