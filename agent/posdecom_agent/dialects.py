@@ -48,8 +48,9 @@ Original: TypeAlias = Callable[[IsoMessage], str | None]
 """STAN of the transaction that a message is about, which may be under way too. Pure."""
 
 WINDOW: Final = 8
-"""Of messages that stand on their own. A host that takes one message at a time on a connection needs 1 here; more than
-8 brings little (docs/settlement.md), and all that is unanswered when a connection dies is said twice."""
+"""Of messages that stand on their own: over a host that is 50 ms away 8 bring 135 messages a second instead of 20
+(benchmarks/settlement_window.py). All that is unanswered when a connection dies is said twice, and a host that takes
+one message at a time on a connection needs 1 here."""
 
 
 class Branch(Enum):

@@ -195,14 +195,14 @@ def check(world: World) -> None:
 ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@settings(ANY, max_examples=40)
+@settings(ANY, max_examples=15)
 @given(worlds())
 def test_any_shop_over_any_host_ends_with_the_oracles_books(world: World) -> None:
     check(world)
 
 
 @pytest.mark.long
-@settings(ANY, max_examples=1200)
+@settings(ANY, max_examples=1000)
 @given(worlds())
 def test_thousands_of_shops_over_any_host_end_with_the_oracles_books(world: World) -> None:
     check(world)
