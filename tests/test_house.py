@@ -11,16 +11,18 @@ import pytest
 import posdecom_agent
 import posdecom_protocol
 import posdecom_simulator
+import posdecom_world
 
 PACKAGES = {
     package.__name__: Path(package.__file__ or "").parent
-    for package in (posdecom_protocol, posdecom_agent, posdecom_simulator)
+    for package in (posdecom_protocol, posdecom_agent, posdecom_simulator, posdecom_world)
 }
 FILES = [path for folder in PACKAGES.values() for path in sorted(folder.rglob("*.py"))]
 FORBIDDEN = {
-    "posdecom_protocol": {"posdecom_agent", "posdecom_simulator"},
-    "posdecom_agent": {"posdecom_simulator"},
-    "posdecom_simulator": {"posdecom_agent"},
+    "posdecom_protocol": {"posdecom_agent", "posdecom_simulator", "posdecom_world"},
+    "posdecom_agent": {"posdecom_simulator", "posdecom_world"},
+    "posdecom_simulator": {"posdecom_agent", "posdecom_world"},
+    "posdecom_world": set(),
 }
 IMPURE = {
     "asyncio", "logging", "os", "pathlib", "random", "secrets", "selectors", "serial", "signal", "socket",

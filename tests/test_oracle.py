@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from oracle import Booked, Rules, Totals, books_after, books_before, differences
 from posdecom_protocol.money import CardGroup, TransactionClass
 from posdecom_simulator.population import Transaction
+from posdecom_world.oracle import Booked, Rules, Totals, books_after, books_before, differences
 
 HELD = Rules("270115120000", refunds_after=False, voids_preauths=False)
 REFUNDED = Rules("270115120000", refunds_after=True, voids_preauths=True)

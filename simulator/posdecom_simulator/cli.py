@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    # name: module below this package, help in one line
+    # name: module below this package (the world lies beside it: it joins the agent too), help in one line
     "provision": (".commands.provision", "Make a site: authorities, an acquirer, a terminal with sales."),
     "terminal": (".commands.terminal", "Run a terminal on a PTY, on TCP or on a serial port."),
     "acquirer": (".commands.acquirer", "Run the acquirer: ISO 8583 host and release desk."),
@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "memory": (".commands.memory", "Show a terminal's memory: copies, spare blocks, wear."),
     "tamper": (".commands.tamper", "Trip a terminal's tamper circuit."),
     "forensics": (".commands.forensics", "Search a terminal's memory for every key that it ever held."),
+    "world": ("posdecom_world.command", "Whole decommissions in virtual time, with faults, from seeds."),
 }
 
 

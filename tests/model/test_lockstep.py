@@ -36,7 +36,7 @@ from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.device import Life, decode_life
 from posdecom_simulator.terminal.store import MemoryStore
 from posdecom_simulator.terminal.terminal import Terminal
-from world.scene import NOW, Scene, scene
+from posdecom_world.scene import NOW, Scene, scene
 
 from .interlock import TRADING, Model, Offer, Receipt, S, Scope, Seal, State, Write
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-import oracle
 from posdecom_agent.dialects import EDC, Delivered, Outcome, Refused
 from posdecom_agent.procedure import Step, carry_out, next_step
 from posdecom_agent.settlement import Finished
@@ -22,6 +21,7 @@ from posdecom_protocol.secret import Secret
 from posdecom_simulator.acquirer.host import Behaviour, Host, ScriptedBehaviour
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.terminal.device import Context
+from posdecom_world import oracle
 from release_case import HSM, Case, CaseStations, begin_job, missing, open_case
 from shop import BDK, CONTEXTS, START_S, booked, converse, settle
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 
 from posdecom_protocol.documents.certificate import State
 from posdecom_simulator.world.faults import FaultPlan
-
-from .run import Result, run
+from posdecom_world.run import Result, run
 
 REFERENCE_SEED = 1
 """A reversal and two sales, in two contexts."""

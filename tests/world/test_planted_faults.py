@@ -10,6 +10,7 @@ import pytest
 
 from posdecom_agent.job import Job
 from posdecom_protocol import frames
+from posdecom_protocol.data_elements import NETWORK_CODE_NONE, NETWORK_CODE_SIGN_OFF
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_simulator.acquirer import audit, host
 from posdecom_simulator.acquirer.ledger import Ledger
@@ -18,11 +19,11 @@ from posdecom_simulator.terminal.device import Life, encode_life
 from posdecom_simulator.terminal.store import Store
 from posdecom_simulator.world.faults import Fault, FaultPlan
 from posdecom_simulator.world.line import Noise
+from posdecom_world import scene
+from posdecom_world.invariants import Broken
+from posdecom_world.run import Unfinished, run
 
-from . import scene
-from .invariants import Broken
 from .reference import REFERENCE_RECORDS, REFERENCE_SEED
-from .run import Unfinished, run
 
 Patch = pytest.MonkeyPatch
 Plans = Iterable[FaultPlan]
@@ -97,7 +98,9 @@ def books_twice(patch: Patch) -> None:
 
 
 def reverses_nothing(patch: Patch) -> None:
-    patch.setattr(host, "_HANDLERS", {**host._HANDLERS, ("0400", 0): lambda *_: host._Verdict("00")})
+    """The host says yes to a reversal, as it does to a sign-off, and leaves the sale in its books."""
+    sign_off = host._HANDLERS["0820", NETWORK_CODE_SIGN_OFF]
+    patch.setattr(host, "_HANDLERS", {**host._HANDLERS, ("0400", NETWORK_CODE_NONE): sign_off})
 
 
 def keeps_a_card_number(patch: Patch) -> None:

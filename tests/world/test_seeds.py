@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from posdecom_simulator.world.faults import Fault
+from posdecom_world.run import run
 
 from .reference import Report, report
-from .run import run
 
 SEEDS = range(50)
 """The first slice: enough for every kind of fault to strike."""

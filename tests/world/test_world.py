@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +20,10 @@ from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.records import ItemKind
 from posdecom_simulator.world.faults import Fault, FaultPlan
+from posdecom_world.run import run
+from posdecom_world.stations import VirtualStations
 
 from .reference import REFERENCE_RECORDS, REFERENCE_SEED, reference
-from .run import run
-from .stations import VirtualStations
 
 
 @pytest.mark.parametrize("tier", ["A", "B"])
@@ -43,12 +42,9 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
 def test_the_trace_does_not_depend_on_the_order_of_sets(hash_seed: str) -> None:
-    tests = Path(__file__).parent.parent
-    path = os.pathsep.join([str(tests), *sys.path])
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
-    done = subprocess.run(
-        [sys.executable, "-m", "world.run", "3"], env=environment, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", "posdecom_simulator", "world", "--seed", "3", "--records", "5"]
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == f"trace {run(3).trace}"
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import oracle
 from posdecom_agent.site import TechnicianSite
 from posdecom_protocol.certificates import Role, Signer, validate
 from posdecom_protocol.channel import Channel, TlsChannel, client_context, server_context
@@ -28,6 +27,8 @@ from posdecom_simulator.terminal.freeze import transactions
 from posdecom_simulator.terminal.personalise import personalise
 from posdecom_simulator.terminal.store import MemoryStore
 from posdecom_simulator.world.channel import StubChannel
+
+from . import oracle
 
 NOW: Final = 1_800_000_000.0
 """2027-01-15T08:00:00Z: when every run begins."""

@@ -3,18 +3,17 @@
 A technician runs the agent again whenever it died or named a trouble. After `RUNS_WITH_FAULTS` attempts, or
 `FAULTS_S`, nothing goes wrong any more, and the job must come to its end.
 
-Replay one seed, with what happened: ``PYTHONPATH=tests python -m world.run SEED``
+Replay one seed, with what happened: ``posdecom-sim world --seed N``
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import random
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final, ParamSpec
 
 from posdecom_agent import catalogue
 from posdecom_agent.approach import Access
@@ -23,6 +22,7 @@ from posdecom_agent.journal import MemoryJournal, Row
 from posdecom_agent.procedure import carry_out
 from posdecom_agent.storage import StorageError
 from posdecom_agent.trouble import Trouble, trouble_from
+from posdecom_protocol.channel import Channel
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.iso8583 import decode
 from posdecom_protocol.lifecycle import LifecycleState
@@ -48,6 +48,7 @@ STEPS_MAX = 300_000
 RETRY_S = 5.0
 """A technician reads what went wrong and runs the command again."""
 DISK_BYTES = 1 << 40
+RECORDS_MAX = 12
 
 RESUMABLE = frozenset(
     {
@@ -59,6 +60,15 @@ RESUMABLE = frozenset(
     }
 )
 """Troubles that running the command again may mend; anything else would need a person, and fails a run."""
+
+
+P = ParamSpec("P")
+_OF_THE_MEMORY: Final = (
+    invariants.keys_stay_until_the_intent_is_durable,
+    invariants.nothing_is_deleted_before_the_intent,
+    invariants.intent_stands_on_a_receipt,
+    invariants.evidence_means_empty_slots,
+)
 
 
 class AgentKilled(Exception):
@@ -80,7 +90,10 @@ class Result:
     fired: Counter[str]
     seen: Counter[str]
     """How many events there were at which each kind of fault might have struck."""
+    checked: Counter[str]
+    """How often each invariant was looked at."""
     delivered_bytes: int
+    records: int
     troubles: tuple[str, ...]
     state: State
 
@@ -98,7 +111,7 @@ class MortalJournal(MemoryJournal):
         if world is None:
             super().append(rows)
             return
-        invariants.rows_hold_no_card_number(world.canary, rows)
+        world.check(invariants.rows_hold_no_card_number, world.canary, rows)
         if world.fate.strikes(Fault.KILL_BEFORE):
             raise AgentKilled
         super().append(rows)
@@ -119,6 +132,7 @@ class World:
         self.canary = invariants.canary(here.day)
         self.agent_rate_bytes_per_s = chance.choice((None, RATE_BYTES_PER_S))
         self.events = hashlib.sha256()
+        self.checked: Counter[str] = Counter()
         self.log: Callable[[str], None] = lambda _: None
         self._seen_postings: dict[tuple[str, int], Posting] = {}
         self._boots_at_intent: int | None = None
@@ -126,29 +140,10 @@ class World:
         self._moody = MoodyHost(self.fate, frozenset(one.stan for one in here.day))
         self.open_acquirer()
         self.ledger.seed_posted(here.posted)
-        invariants.books_begin_as_sold(self.ledger, here)
+        self.check(invariants.books_begin_as_sold, self.ledger, here)
         client, server = here.site.channels(tier, self._tap)
-        self.terminal = VirtualTerminal(
-            here.memory,
-            server,
-            entropy(seed, 1),
-            self.fate,
-            NOW,
-            line_rate_bytes_per_s=chance.choice((None, RATE_BYTES_PER_S)),
-            before_change=self.look_at_memory,
-            before_bytes=self._before_bytes,
-        )
-        wires = [
-            Wire(
-                RATE_BYTES_PER_S,
-                plan.noise,
-                chance,
-                chunk_bytes=256,
-                cuts=[(NOW + start, NOW + end) for start, end in plan.stalls],
-                fired=self.fate.fired,
-            )
-            for _ in range(2)
-        ]
+        self.terminal = self._terminal(seed, server, chance.choice((None, RATE_BYTES_PER_S)))
+        wires = [_wire(plan, chance, self.fate) for _ in range(2)]
         self.line: VirtualLine[Nobody, VirtualTerminal] = VirtualLine(
             Nobody(), self.terminal, wires[0], wires[1], NOW, lengths_only=tier == "B", watch=self._arrived
         )
@@ -184,7 +179,7 @@ class World:
     def host_was_asked(self, message: bytes, answer: bytes | None) -> None:
         code = "nothing" if answer is None else decode(answer).text(39)
         self.note(f"host {decode(message).mti} {code}")
-        invariants.no_posting_twice_or_changed(self.ledger, self.scene, self._seen_postings)
+        self.check(invariants.no_posting_twice_or_changed, self.ledger, self.scene, self._seen_postings)
 
     def free_bytes(self) -> int:
         return 0 if self.fate.strikes(Fault.DISK_FULL) else DISK_BYTES
@@ -207,32 +202,68 @@ class World:
         return frozenset(self._moody.refused)
 
     def books_are_complete(self) -> None:
-        invariants.books_are_complete(self.ledger, self.scene, self.refused)
+        self.check(invariants.books_are_complete, self.ledger, self.scene, self.refused)
+
+    def check(self, invariant: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """``invariant`` holds; counted by its name."""
+        self.checked[invariant.__name__] += 1
+        invariant(*args, **kwargs)
 
     def look_at_memory(self) -> None:
         store, here = self.terminal.store, self.scene
-        invariants.keys_stay_until_the_intent_is_durable(store, here)
-        invariants.nothing_is_deleted_before_the_intent(store, here)
-        invariants.intent_stands_on_a_receipt(store, here)
-        invariants.evidence_means_empty_slots(store, here)
+        for invariant in _OF_THE_MEMORY:
+            self.check(invariant, store, here)
         if self._boots_at_intent is None and invariants.state_of(store) not in invariants.TRADING:
             self._boots_at_intent = self.terminal.boots
             self.books_are_complete()
 
     # --- private
 
+    def _terminal(
+        self, seed: int, channel: Callable[[bool], Channel], rate_bytes_per_s: float | None
+    ) -> VirtualTerminal:
+        return VirtualTerminal(
+            self.scene.memory,
+            channel,
+            entropy(seed, 1),
+            self.fate,
+            NOW,
+            line_rate_bytes_per_s=rate_bytes_per_s,
+            before_change=self.look_at_memory,
+            before_bytes=self._before_bytes,
+        )
+
     def _before_bytes(self) -> None:
         self.look_at_memory()
-        invariants.keys_are_gone_after_a_boot_with_intent(
-            self.terminal.store, self.scene, self.terminal.boots, self._boots_at_intent
+        self.check(
+            invariants.keys_are_gone_after_a_boot_with_intent,
+            self.terminal.store,
+            self.scene,
+            self.terminal.boots,
+            self._boots_at_intent,
         )
 
     def _arrived(self, data: bytes, to_left: bool) -> None:
-        invariants.little_is_under_way(self.line.under_way_bytes)
-        invariants.no_card_number(self.canary, data, "on the line")
+        self.check(invariants.little_is_under_way, self.line.under_way_bytes)
+        self.check(invariants.no_card_number, self.canary, data, "on the line")
 
     def _tap(self, data: bytes) -> None:
-        invariants.no_card_number(self.canary, data, "in the channel")
+        self.check(invariants.no_card_number, self.canary, data, "in the channel")
+
+
+def _wire(plan: FaultPlan, chance: random.Random, fate: Fate) -> Wire:
+    cuts = [(NOW + start, NOW + end) for start, end in plan.stalls]
+    return Wire(RATE_BYTES_PER_S, plan.noise, chance, chunk_bytes=256, cuts=cuts, fired=fate.fired)
+
+
+def records_of(seed: int) -> int:
+    """How many transactions the shop of ``seed`` has made; five or more in half of all seeds."""
+    return seed % RECORDS_MAX
+
+
+def plan_of(seed: int) -> FaultPlan:
+    """What goes wrong in the run of ``seed``."""
+    return draw(random.Random(f"faults {seed}"))
 
 
 def run(
@@ -243,16 +274,14 @@ def run(
     log: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """One run; without a plan, one is drawn from the seed. `AssertionError` with the way to replay it."""
-    plan = plan or draw(random.Random(f"faults {seed}"))
+    plan = plan or plan_of(seed)
     world = World(seed, scene(seed, records), plan, tier)
     world.log = log
     try:
         return _decommission(world)
     except Exception as error:
         error.add_note(f"seed {seed}, {records} records, tier {tier}: {plan}")
-        error.add_note(
-            f"replay: PYTHONPATH=tests python -m world.run {seed} --records {records} --tier {tier}"
-        )
+        error.add_note(f"replay: posdecom-sim world --seed {seed} --records {records} --tier {tier}")
         raise
 
 
@@ -281,7 +310,9 @@ def _decommission(world: World) -> Result:
         runs=runs,
         fired=world.fate.fired,
         seen=world.fate.seen,
+        checked=world.checked,
         delivered_bytes=world.line.delivered_bytes,
+        records=len(world.scene.day),
         troubles=tuple(troubles),
         state=state,
     )
@@ -306,14 +337,14 @@ def _attempt(world: World, job: Job) -> str:
 def _judge_end(world: World, job: Job) -> State:
     """The money, the keys and the paper, each at its place."""
     world.look_at_memory()
-    invariants.no_secret_is_left(world.terminal.store, world.scene)
+    world.check(invariants.no_secret_is_left, world.terminal.store, world.scene)
     world.books_are_complete()
     wanted = LifecycleState.RETIRED if world.scene.retires else LifecycleState.BLANK
     _require(invariants.state_of(world.terminal.store) is wanted, f"the terminal is not {wanted.name}")
     _require(job.certificate is not None and job.closure is not None, "no certificate or no closure")
     assert job.certificate is not None and job.closure is not None
-    invariants.no_card_number(world.canary, job.certificate, "in the certificate")
-    invariants.receipt_says_what_the_books_say(job.receipts[0], world.scene, world.refused)
+    world.check(invariants.no_card_number, world.canary, job.certificate, "in the certificate")
+    world.check(invariants.receipt_says_what_the_books_say, job.receipts[0], world.scene, world.refused)
     state = judge(job.certificate + job.closure, world.scene.site.technician.anchors).state
     wanted_states = (State.COMPLETE, State.EXCEPTIONS)
     _require(state in wanted_states, f"the certificate amounts to {state.name}")
@@ -323,24 +354,3 @@ def _judge_end(world: World, job: Job) -> State:
 def _require(holds: bool, reason: str) -> None:
     if not holds:
         raise Unfinished(reason)
-
-
-def main(arguments: Iterable[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m world.run")
-    parser.add_argument("seed", type=int)
-    parser.add_argument("--records", type=int, default=5)
-    parser.add_argument("--tier", choices="AB", default="A")
-    parser.add_argument("--no-faults", action="store_true")
-    chosen = parser.parse_args(list(arguments))
-    plan = FaultPlan() if chosen.no_faults else None
-    print(plan or draw(random.Random(f"faults {chosen.seed}")))
-    result = run(chosen.seed, chosen.records, chosen.tier, plan, print)
-    print(
-        f"{result.state.name}: {result.runs} runs, {result.steps} steps, {result.seconds:.1f} virtual seconds"
-    )
-    print(f"fired: {dict(+result.fired)}\nseen: {dict(result.seen)}, {result.delivered_bytes} bytes")
-    print(f"trace {result.trace}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
-import oracle
 from posdecom_agent.journal import Row
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.documents import Signed, authenticate, open_document
@@ -28,6 +27,7 @@ from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.device import decode_life
 from posdecom_simulator.terminal.store import Store
 
+from . import oracle
 from .scene import Scene
 
 TRADING: Final = frozenset(

@@ -77,7 +77,10 @@ def books_before(day: Sequence[Transaction], context: int) -> frozenset[Booked]:
 def books_after(
     day: Sequence[Transaction], context: int, rules: Rules, refused: Collection[int] = ()
 ) -> Books:
-    """The books once everything is over. ``refused``: STANs of advices about sales that the host would not have."""
+    """The books once everything is over; what a chip declined is in none.
+
+    ``refused``: STANs of advices about sales that the host would not have.
+    """
     records = [one for one in day if one.context == context]
     undone = {one.original for one in records if _kind(one) in _UNDOES}
     completed = {one.original for one in records if _kind(one) == "COMPLETION"}
@@ -86,7 +89,7 @@ def books_after(
     withheld, turned_down = [], []
     for one in records:
         is_late = one.local_time >= rules.cutoff
-        if _kind(one) == "REVERSAL":
+        if _kind(one) in ("REVERSAL", "DECLINED"):
             continue
         if _kind(one) == "PREAUTH" and rules.voids_preauths and one.number not in completed:
             continue
@@ -101,6 +104,43 @@ def books_after(
         if rules.refunds_after and is_late and is_taken:
             refunds[one.group.name, one.amount] += 1
     return Books(frozenset(booked.values()), refunds, tuple(withheld), tuple(turned_down))
+
+
+class Proof(NamedTuple):
+    """What a chip said in the end of one transaction."""
+
+    stan: int
+    declined: bool
+    cryptogram: str
+
+
+def proofs_after(
+    day: Sequence[Transaction], context: int, rules: Rules, refused: Collection[int] = ()
+) -> frozenset[Proof]:
+    """The cryptograms that the acquirer has in the end: of all by chip that was declined, sold online, or advised."""
+    found = set()
+    for one in day:
+        is_late = one.local_time >= rules.cutoff
+        kept_back = one.posted or is_late or one.stan in refused
+        if one.context != context or not one.chip_data:
+            continue
+        if _kind(one) in ("SALE", "DECLINED") or (_kind(one) == "OFFLINE_SALE" and not kept_back):
+            found.add(_proof(one))
+    return frozenset(found)
+
+
+def _proof(one: Transaction) -> Proof:
+    """Read without the product's parser: tag, one byte of length, value."""
+    data, values = one.chip_data.hex().upper(), dict[str, str]()
+    while data:
+        digits = 4 if int(data[:2], 16) & 0x1F == 0x1F else 2
+        length = 2 * int(data[digits : digits + 2], 16)
+        values[data[:digits]] = data[digits + 2 : digits + 2 + length]
+        data = data[digits + 2 + length :]
+    declined = {"40": False, "00": True}[values["9F27"]]
+    assert int(values["9F02"]) == one.amount
+    assert declined == (_kind(one) == "DECLINED")
+    return Proof(one.stan, declined, values["9F26"])
 
 
 def differences(books: Books, found: Iterable[Booked], stans_of_day: Collection[int]) -> list[str]:
