@@ -14,6 +14,7 @@ from posdecom_protocol.cose import digest
 from posdecom_protocol.documents import Signed, authenticate, open_document
 from posdecom_protocol.documents.evidence import Evidence
 from posdecom_protocol.documents.order import Order
+from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.guard import GuardRefusal, Holding, check_release
@@ -44,7 +45,8 @@ def check_receipts_over(
 ) -> None:
     """`DocumentError` unless a terminal that is frozen under ``order`` and made ``seal`` can take ``receipts``.
 
-    An order that only settles has receipts too; it is the erase that they do not release.
+    An order that only settles has receipts too; it is the erase that they do not release. The terminal judges no
+    dates; every reader of the certificate will, and an erased terminal without a valid certificate helps nobody.
     """
     order_signer = authenticate(order, anchors, at=None)
     holding = Holding(order.body.serial, LifecycleState.FROZEN, anchors, order, order_signer, seal)
@@ -52,6 +54,8 @@ def check_receipts_over(
         check_release(receipts, holding, erase=False)
     except GuardRefusal as refusal:
         raise DocumentError("receipt", REFUSALS[refusal.reason]) from refusal
+    for _signer in chain.receipt_signers([open_document(data, Receipt) for data in receipts], anchors):
+        pass  # judged by asking who it is
 
 
 def check_evidence(data: bytes, job: Job, anchors: Anchors) -> None:

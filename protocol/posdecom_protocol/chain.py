@@ -11,7 +11,7 @@ their certificates do not expire: no date of theirs is judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -101,11 +101,17 @@ def _signers(chain: Chain, anchors: Anchors) -> Iterator[tuple[str, Signer]]:
         yield "order", authenticate(chain.order, anchors, chain.order.body.issued_at)
     if chain.seal is not None:
         yield "seal", authenticate(chain.seal, anchors, at=None)
-    for number, receipt in enumerate(chain.receipts, 1):
-        role = Role.RELEASE if number == 1 else _second_role(receipt, anchors)
-        yield f"receipt {number}", authenticate(receipt, anchors, receipt.body.issued_at, role)
+    for number, signer in enumerate(receipt_signers(chain.receipts, anchors), 1):
+        yield f"receipt {number}", signer
     if chain.evidence is not None:
         yield "evidence", authenticate(chain.evidence, anchors, at=None)
+
+
+def receipt_signers(receipts: Sequence[Signed[Receipt]], anchors: Anchors) -> Iterator[Signer]:
+    """Who signed them, judged at the time that each states; the guard's table has no dates, on purpose."""
+    for number, receipt in enumerate(receipts, 1):
+        role = Role.RELEASE if number == 1 else _second_role(receipt, anchors)
+        yield authenticate(receipt, anchors, receipt.body.issued_at, role)
 
 
 def _second_role(receipt: Signed[Receipt], anchors: Anchors) -> Role:
@@ -185,7 +191,9 @@ def check_supersedes(newer: Certificate, older: Signed[Certificate]) -> None:
         if getattr(newer, name) != getattr(before, name):
             raise DocumentError(f"certificate.{name}", "differs from the certificate that it supersedes")
     if newer.remedies[: len(before.remedies)] != before.remedies:
-        raise DocumentError("certificate.remedies", "leave out what the certificate that it supersedes states")
+        raise DocumentError(
+            "certificate.remedies", "leave out what the certificate that it supersedes states"
+        )
     if newer.issued_at < before.issued_at:
         raise DocumentError("certificate.issued_at", "is before the certificate that it supersedes")
 

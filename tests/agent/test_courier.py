@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from document_chain import ACQUIRER, ANCHORS, APPROVER, HANDS, NOW, OTHER_ACQUIRER, Identity
+from document_chain import ACQUIRER, ANCHORS, APPROVER, DAY, HANDS, NOW, OTHER_ACQUIRER, Identity
 from posdecom_agent import catalogue
 from posdecom_agent.courier import bring_receipts, require_custody
 from posdecom_agent.job import Job
@@ -24,10 +24,16 @@ from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.money import Tally
 from posdecom_protocol.release import Findings, Terms, all_delivered, receipt_over
 from posdecom_protocol.verdict import judge
+from posdecom_simulator.authority import Validity
 from release_case import Case, CaseStations, begin_job, open_case
 
 SECOND_RELEASE = Identity("second release signer").hand(ACQUIRER, Role.RELEASE)
 FOREIGN_APPROVER = Identity("foreign approver").hand(OTHER_ACQUIRER, Role.APPROVER)
+
+
+def released(not_before: int, not_after: int, role: Role = Role.RELEASE) -> SigningKey:
+    """A signer of the acquirer with a certificate for these times."""
+    return Identity(f"timely {role}").hand(ACQUIRER, role, validity=Validity(not_before, not_after))
 
 
 def exception(case: Case, seal: bytes | None = None) -> Receipt:
@@ -124,6 +130,18 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "signed by an approver alone in first place": (
         lambda case: signed(exception(case), APPROVER, HANDS.release),
         "the signer's certificate does not carry the role for this document",
+    ),
+    "by a signer whose certificate was over": (
+        lambda case: signed(exception(case), released(NOW - 9 * DAY, NOW), APPROVER),
+        "has expired",
+    ),
+    "by a signer whose certificate had not begun": (
+        lambda case: signed(exception(case), released(NOW + DAY, NOW + 9 * DAY), APPROVER),
+        "is not yet valid",
+    ),
+    "approved by a signer whose certificate was over": (
+        lambda case: signed(exception(case), HANDS.release, released(NOW - 9 * DAY, NOW, Role.APPROVER)),
+        "has expired",
     ),
     "that are no receipts": (
         lambda case: [case.order],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from document_chain import ANCHORS, HANDS, YEARS, Identity
+from document_chain import ACQUIRER, ANCHORS, DAY, HANDS, NOW, YEARS, Identity
 from posdecom_agent import catalogue
 from posdecom_agent import stations as stations_module
 from posdecom_agent.desk import Desk
@@ -35,7 +35,7 @@ from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.verdict import judge
-from posdecom_simulator.authority import Authority
+from posdecom_simulator.authority import Authority, Validity
 from release_case import LATER, Case, CaseStations, begin_job, open_case
 
 NOWHERE = HostAddress("127.0.0.1", 1)
@@ -229,6 +229,19 @@ def test_a_receipt_that_anybody_could_have_written_is_not_passed_on(monkeypatch:
             ask(job)
         assert caught.value.entry is catalogue.DOCUMENT
         assert caught.value.cause.startswith("the release desk sent it: receipt: the signer does not belong")
+
+
+def test_a_receipt_of_a_signer_whose_certificate_was_over_is_not_passed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The terminal judges no date: it would erase, and no reader would take the certificate afterwards."""
+    case, job = settled()
+    over = Identity("over").hand(ACQUIRER, Role.RELEASE, validity=Validity(NOW - 9 * DAY, NOW))
+    receipt = issue(open_document(case.receipts()[0], Receipt).body, over)
+    with pytest.raises(Trouble) as caught:
+        with_desk(monkeypatch, Receipts((receipt,))).ask_receipt(job)
+    assert caught.value.entry is catalogue.DOCUMENT
+    assert "has expired" in caught.value.cause
 
 
 def test_a_closure_of_another_certificate_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:

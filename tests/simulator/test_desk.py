@@ -582,6 +582,28 @@ def test_an_old_certificate_does_not_close_the_terminals_next_life(case: Case) -
     assert not case.ledger.is_denied(bytes(new))
 
 
+@pytest.mark.parametrize(
+    ("not_before", "not_after", "day"),
+    [(NOW - 9 * DAY, NOW - 2 * DAY, "was over"), (NOW + 2 * DAY, NOW + 9 * DAY, "had not begun")],
+)
+def test_an_order_that_was_not_valid_when_it_froze_the_terminal_is_stale(
+    not_before: int, not_after: int, day: str
+) -> None:
+    """The terminal's clock said otherwise; the laptop's, which the seal states as well, has to agree with it."""
+    case = open_case(order_changes=lambda order: replace(order, not_before=not_before, not_after=not_after))
+    case.settle()
+    answer = case.post()
+    assert (answer.status, reason(answer)) == (422, f"the order {day} when it froze the terminal")
+
+
+@pytest.mark.parametrize("away_s", [-23 * 3600, 23 * 3600])
+def test_a_laptops_clock_that_is_less_than_a_day_wrong_makes_no_order_stale(away_s: int) -> None:
+    case = open_case()
+    case.reseal(lambda body: replace(body, clock_offset_s=body.clock_offset_s - away_s))
+    case.settle()
+    assert case.post().status == 200
+
+
 @pytest.mark.parametrize("lacking", ["evidence", "seal"])
 def test_a_certificate_that_is_incomplete_is_refused_and_nothing_is_forgotten(
     case: Case, lacking: str

@@ -38,6 +38,9 @@ from .standing import next_batch
 MISSING_MAX: Final = 10_000
 """Named at once; they are sent, and the next call names the rest."""
 
+CLOCK_SLACK_S: Final = 86_400
+"""A laptop's clock that is further off cannot use its technician's certificate, which lives a day."""
+
 OK: Final = 200
 WAITING: Final = 202
 NOT_FOUND: Final = 404
@@ -154,6 +157,7 @@ class Desk:
         if seal.body.order_digest != order.digest:
             raise Disagreement("the seal is not under this order")
         self._refuse_stale(order)
+        _refuse_untimely(order.body, seal.body)
         same_number = len(seal.body.contexts) == len(terminal.contexts)
         pairs = zip(seal.body.contexts, terminal.contexts, strict=False)
         if not (same_number and all(self._is_booked(sealed, context) for sealed, context in pairs)):
@@ -267,7 +271,7 @@ class Desk:
         return sum(
             one.transaction_class is TransactionClass.REFUND
             and one.original > 0
-            and now < one.at + self._clearing_s
+            and max(0.0, now - one.at) < self._clearing_s
             for context in open_document(certificate.seal, Seal).body.contexts
             for one in self._ledger.postings(context.tid, context.batch)
         )
@@ -276,6 +280,15 @@ class Desk:
         if serial not in self._terminals:
             raise Disagreement("the books know no such terminal")
         return self._terminals[serial]
+
+
+def _refuse_untimely(order: Order, seal: Seal) -> None:
+    """By the laptop's clock at the freeze. The terminal's has judged that already, and may have been set for it."""
+    frozen_at = seal.sealed_at - seal.clock_offset_s
+    if frozen_at > order.not_after + CLOCK_SLACK_S:
+        raise Disagreement("the order was over when it froze the terminal")
+    if frozen_at < order.not_before - CLOCK_SLACK_S:
+        raise Disagreement("the order had not begun when it froze the terminal")
 
 
 def _device_keys(certificate: Certificate, terminal: BookedTerminal) -> tuple[bytes, ...]:
