@@ -10,6 +10,7 @@ lacks a translation: write those into the ``.po`` file and run it once more.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import io
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ SOURCES = tuple(Path(package.__file__ or "").parent for package in (posdecom_pro
 FOLDERS = tuple(folder for folder in LANGUAGES.values() if folder is not None)
 
 
+@functools.cache
 def extracted() -> dict[str, tuple[str, ...]]:
     """Each text that the sources mark, and the files in which it stands."""
     found: dict[str, tuple[str, ...]] = {}

@@ -2,7 +2,7 @@
 
     error[PD-E21]: /dev/ttyUSB0 exists, but this user may not open it
     cause: node is root:dialout 0660; you are in: users
-    try: sudo usermod -aG dialout $USER, then log in again
+    try: sudo usermod -aG dialout $USER, then log in again; see docs/errors.md#pd-e21
 
 `trouble_from` turns any exception into a `Trouble`, in this one place. Parameters are names, numbers and reasons; the
 errors that they come from promise no key, card number or payload, and what is unknown here is shown by its type alone.
@@ -44,12 +44,17 @@ class Trouble(Exception):
     def exit(self) -> Exit:
         return self.entry.exit
 
+    @property
+    def page(self) -> str:
+        """Where more is said about it, in both languages."""
+        return f"docs/errors.md#{self.entry.code.lower()}"
+
     def lines(self) -> tuple[str, str, str]:
         """What a technician sees on stderr: always three lines."""
         return (
             _("error[{code}]: {message}", code=self.entry.code, message=self.message),
             _("cause: {cause}", cause=self.cause),
-            _("try: {actions}", actions=_("; or: ").join(self.next_actions)),
+            _("try: {actions}; see {page}", actions=_("; or: ").join(self.next_actions), page=self.page),
         )
 
     def document(self) -> dict[str, object]:

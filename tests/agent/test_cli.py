@@ -108,7 +108,7 @@ def test_a_wrong_command_line_is_three_lines_and_exit_2(
     assert first.startswith("error[PD-E02]: ")
     assert said in first
     assert second.startswith("cause: ")
-    assert third == f"try: {hint}"
+    assert third == f"try: {hint}; see docs/errors.md#pd-e02"
     assert out == ""
 
 

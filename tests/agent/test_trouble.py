@@ -10,6 +10,7 @@ from string import Formatter
 
 import pytest
 
+import errors_page
 from posdecom_agent import catalogue, port_access, storage, trouble
 from posdecom_agent.catalogue import CATALOGUE, Entry, Exit
 from posdecom_agent.site import SiteError
@@ -33,6 +34,18 @@ def test_codes_and_classes_are_unique_and_well_formed() -> None:
 
 def test_every_entry_of_the_module_is_in_the_catalogue() -> None:
     assert {value for value in vars(catalogue).values() if isinstance(value, Entry)} == set(CATALOGUE)
+
+
+def test_the_errors_page_is_made_from_the_catalogue() -> None:
+    assert errors_page.PAGE.read_text(encoding="utf-8") == errors_page.page(), (
+        "run: python tests/errors_page.py"
+    )
+
+
+def test_the_last_line_names_the_page() -> None:
+    lines = Trouble(catalogue.INTERRUPTED).lines()
+    assert lines[2].endswith("; see docs/errors.md#pd-e05")
+    assert '<a id="pd-e05"></a>' in errors_page.page()
 
 
 def test_no_trouble_exits_with_success_and_each_has_something_to_try() -> None:
@@ -97,7 +110,7 @@ def test_a_forbidden_port_reads_as_the_manual_shows_it(tmp_path: Path) -> None:
     assert made.lines() == (
         f"error[PD-E21]: {node} exists, but this user may not open it",
         "cause: node is root:dialout 0660; you are in: users",
-        f"try: sudo usermod -aG {group} $USER, then log in again",
+        f"try: sudo usermod -aG {group} $USER, then log in again; see docs/errors.md#pd-e21",
     )
     assert made.document() == {
         "class": "port-forbidden",

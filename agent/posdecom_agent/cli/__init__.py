@@ -17,6 +17,7 @@ import click
 
 from .. import wording
 from ..wording import N_, _
+from .help import in_language, let_click_speak
 from .output import Output, language_option
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class LazyGroup(click.Group):
             return None
         found = importlib.import_module(COMMANDS[cmd_name][0], __name__).command
         assert isinstance(found, click.Command)
-        return found
+        return in_language(found)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(_("Commands")):
@@ -85,8 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line ``argv`` (default: the process's) and exit with its code."""
     output = Output()
     wording.speak(wording.chosen(sys.argv[1:] if argv is None else argv, os.environ))
+    let_click_speak()
     try:
-        result = posdecom.main(argv, prog_name=PROGRAM, obj=output, standalone_mode=False)
+        result = in_language(posdecom).main(argv, prog_name=PROGRAM, obj=output, standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # the last stop before the technician's screen
         if os.environ.get("POSDECOM_DEBUG"):
             raise

@@ -21,19 +21,23 @@ if TYPE_CHECKING:
 NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group("case")
+@click.group("case", help=N_("""The paperwork: application, accounts, equipment, documents, witness."""))
 def command() -> None:
-    """The paperwork: application, accounts, equipment, documents, witness."""
+    pass
 
 
-@command.command("new")
+@command.command(
+    "new",
+    help=N_(
+        """Write a new case to FILE, from your answers. An empty answer leaves a point open for later."""
+    ),
+)
 @click.argument("file", type=NEW_FILE)
-@click.option("--template", is_flag=True, help="Ask nothing; write every question as a comment.")
-@click.option("--serial", help="The terminal's serial.")
+@click.option("--template", is_flag=True, help=N_("Ask nothing; write every question as a comment."))
+@click.option("--serial", help=N_("The terminal's serial."))
 @output_options
 @pass_output
 def new(output: Output, file: Path, template: bool, serial: str | None) -> None:
-    """Write a new case to FILE, from your answers. An empty answer leaves a point open for later."""
     from ..case.question import Answers, ask_case
     from ..case.template import write_template
     from .finish import write_whole
@@ -47,12 +51,11 @@ def new(output: Output, file: Path, template: bool, serial: str | None) -> None:
     output.result("case", {"file": str(file)}, str(file))
 
 
-@command.command("check")
+@command.command("check", help=N_("""Say what is wrong with the case in FILE, or how much of it is open."""))
 @click.argument("file", type=FILE)
 @output_options
 @pass_output
 def check(output: Output, file: Path) -> None:
-    """Say what is wrong with the case in FILE, or how much of it is open."""
     from posdecom_protocol.documents.certificate import Standing
 
     from ..case.checklist import label_of, stated_points
@@ -69,16 +72,20 @@ def check(output: Output, file: Path) -> None:
     )
 
 
-@command.command("witness")
+@command.command(
+    "witness",
+    help=N_(
+        """Sign what the case in FILE states, as the last one to touch it: any later change undoes the signature."""
+    ),
+)
 @click.argument("file", type=FILE)
-@click.option("--key", "key_file", required=True, type=FILE, help="The witness's own Ed25519 key, PEM.")
-@click.option("--name", required=True, help="The witness.")
-@click.option("--role", required=True, help="In which capacity: shopkeeper, bank, second technician.")
+@click.option("--key", "key_file", required=True, type=FILE, help=N_("The witness's own Ed25519 key, PEM."))
+@click.option("--name", required=True, help=N_("The witness."))
+@click.option("--role", required=True, help=N_("In which capacity: shopkeeper, bank, second technician."))
 @click.option("--method", default="in-person", show_default=True, type=click.Choice(["in-person", "remote"]))
 @output_options
 @pass_output
 def witness(output: Output, file: Path, key_file: Path, name: str, role: str, method: str) -> None:
-    """Sign what the case in FILE states, as the last one to touch it: any later change undoes the signature."""
     from ..case.file import Case
     from ..case.template import toml_value
     from ..case.witness import WitnessError, fingerprint, load_key, sign_statement

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..wording import _
+from ..wording import N_, _
 from .output import Output, output_options, pass_output
 from .work import FILE
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @click.command(
     "checklist",
-    help="""List each point as proved by the machine, stated by a person, or open.
+    help=N_("""List each point as proved by the machine, stated by a person, or open.
 
     Of CERTIFICATE (with --trust), or of a --case and the documents in a job's --journal so far. Only signed
-    documents prove; a person's word is listed as what it is.""",
+    documents prove; a person's word is listed as what it is."""),
 )
 @click.argument("certificate", type=FILE, required=False)
-@click.option("--trust", type=FILE, help="PEM bundle of trusted anchors, for CERTIFICATE.")
-@click.option("--case", "case_file", type=FILE, help="The case file.")
-@click.option("--journal", "journal_file", type=FILE, help="The job's journal.")
+@click.option("--trust", type=FILE, help=N_("PEM bundle of trusted anchors, for CERTIFICATE."))
+@click.option("--case", "case_file", type=FILE, help=N_("The case file."))
+@click.option("--journal", "journal_file", type=FILE, help=N_("The job's journal."))
 @output_options
 @pass_output
 def command(

@@ -23,22 +23,30 @@ _WHAT = ("withheld", "sold-late", "refund")
 _MEANS = ("charged-again", "returned", "agreed")
 
 
-@click.group("held")
+@click.group(
+    "held", help=N_("""Money to be followed until it is closed: withheld, sold after the cut-off, refunds.""")
+)
 def command() -> None:
-    """Money to be followed until it is closed: withheld, sold after the cut-off, refunds."""
+    pass
 
 
-@command.command("list")
+@command.command(
+    "list", help=N_("""List what the receipt holds, what was stated about it, and what is open.""")
+)
 @journal_option
 @output_options
 @pass_output
 def list_held(output: Output, journal_file: Path) -> None:
-    """List what the receipt holds, what was stated about it, and what is open."""
     with open_job(journal_file) as job:
         _show(output, job)
 
 
-@command.command("close")
+@command.command(
+    "close",
+    help=N_(
+        """State what was done about held money. It changes no state; posdecom held certify puts it into a certificate."""
+    ),
+)
 @journal_option
 @click.option("--what", required=True, type=click.Choice(_WHAT), help=N_("What it is about."))
 @click.option("--context", required=True, type=click.IntRange(0), help=N_("As held list shows it."))
@@ -64,7 +72,6 @@ def close(
     stated_at: int | None,
     agreed_for: int | None,
 ) -> None:
-    """State what was done about held money. It changes no state; posdecom held certify puts it into a certificate."""
     from posdecom_protocol.documents.remedy import Held, Means, Remedy
     from posdecom_protocol.errors import DocumentError
     from posdecom_protocol.money import Tally
@@ -87,7 +94,12 @@ def close(
         _show(output, job)
 
 
-@command.command("certify")
+@command.command(
+    "certify",
+    help=N_("""Make the certificate that supersedes the job's newest one, with everything stated since, and have it closed.
+
+    The acquirer counts the refunds that are open again. Needs no terminal."""),
+)
 @journal_option
 @click.option("--site", "site_folder", required=True, type=FOLDER, help=N_("The technician's folder."))
 @click.option("--desk", "desk_url", required=True, help=N_("URL of the acquirer's release desk."))
@@ -95,9 +107,6 @@ def close(
 @output_options
 @pass_output
 def certify(output: Output, journal_file: Path, site_folder: Path, desk_url: str, out_folder: Path) -> int:
-    """Make the certificate that supersedes the job's newest one, with everything stated since, and have it closed.
-
-    The acquirer counts the refunds that are open again. Needs no terminal."""
     from ..line import WallClock
     from ..site import TechnicianSite
     from ..stations import JudgedDesk, OfficeStations
