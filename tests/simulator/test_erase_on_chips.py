@@ -14,7 +14,7 @@ from posdecom_protocol.documents.evidence import EraseMethod, Evidence, ReadBack
 from posdecom_protocol.documents.evidence import KcvMethod as Method
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_simulator.memory.flash_log import FlashLog, Scrubbed
-from posdecom_simulator.memory.image import Image
+from posdecom_simulator.memory.image import Geometry, Image
 from posdecom_simulator.memory.supply import Outcome, PowerCut
 from posdecom_simulator.memory.survey import Use, survey_flash
 from posdecom_simulator.terminal import slots
@@ -85,7 +85,7 @@ def has_a_master_key_in_a_retired_block(chips: Chips) -> bool:
 
 
 def test_worn_cells_are_told_and_what_they_hold_is_not_the_secret(demo: Demo) -> None:
-    chips = trading(demo, small(96, endurance_erases=0))
+    chips = trading(demo, small(128, endurance_erases=0))
     store = chips.store()
     for _ in range(1000):
         if has_a_master_key_in_a_retired_block(chips):
@@ -142,7 +142,7 @@ def overwrite_through_the_file_layer(patch: pytest.MonkeyPatch) -> None:
         store.put({name: bytes(len(store.get(name) or b"")) for name in present})
         erase(store, present)
 
-    def claims(store: HardwareStore) -> dict[str, RegionErasure]:
+    def claims(store: HardwareStore, _: object = None) -> dict[str, RegionErasure]:
         return {region: RegionErasure(EraseMethod.OVERWRITE, True) for region in store.regions()}
 
     patch.setattr(HardwareStore, "erase", zeros_first)
@@ -242,23 +242,30 @@ def test_a_cut_at_every_operation_of_the_erase_loses_no_proof_and_leaves_no_secr
     assert judge.cases > 3 * supply.operations > 3 * operations_min
 
 
-@pytest.mark.slow
-def test_a_second_cut_while_the_erase_is_finished_changes_nothing(demo: Demo) -> None:
-    chips = erasing(trading(demo, small(32), busy=12), demo)
+@pytest.mark.parametrize(
+    ("geometry", "pairs"),
+    [(small(32), 30), pytest.param(Geometry(), 24, marks=pytest.mark.long)],
+    ids=["32 blocks", "4 MiB"],
+)
+def test_a_second_cut_while_the_erase_is_finished_changes_nothing(
+    geometry: Geometry, pairs: int, demo: Demo
+) -> None:
+    """A sample, on wear as it came; all pairs: test_erase_cut_twice.py."""
+    chips = erasing(trading(demo, geometry, busy=12), demo)
     judge = Judge(chips)
-    left: list[Image] = []
-    first = chips.on(chips.image.copy())
-    supply = EveryCut(first.image, lambda _, __, image: left.append(image))
-    first.boot(supply)
-    supply.settle()
-    chance, pairs = random.Random(1), 0
-    for _ in range(160):
-        image = chance.choice(left).copy()
-        second = CutAt(1 + chance.randrange(supply.operations), chance.choice(CUTS))
-        try:
-            chips.on(image).boot(second)
-        except PowerCut:
-            pairs += 1
-        judge.finishes(image, f"pair {pairs}")
-    print(f"\n32 blocks: {pairs} pairs of {len(left) ** 2}")
-    assert pairs > 80
+    counting = CutAt(0, Outcome.COMPLETE)
+    chips.on(chips.image.copy()).boot(counting)
+    chance, both = random.Random(1), 0
+    for number in range(pairs):
+        image = chips.image.copy()
+        for _ in range(2):
+            try:
+                chips.on(image).boot(CutAt(1 + chance.randrange(counting.count), chance.choice(CUTS)))
+            except PowerCut:
+                both += 1
+        judge.has_evidence_only_after_the_erase(image, f"pair {number}")
+        judge.finishes(image, f"pair {number}")
+    print(
+        f"\n{geometry.flash.blocks} blocks: {counting.count} operations, {pairs} pairs of cuts, {both} cuts in them"
+    )
+    assert both > pairs

@@ -83,9 +83,8 @@ class Flash:
         _COUNT.pack_into(self._wear, block * COUNT_BYTES, erases)
         size = self.shape.block_bytes
         after = bytearray(BLANK * size)
-        before = self.read_block(block)
         for place, bit in worn_cells(self.shape, block, erases):
-            after[place] &= before[place] | ~bit
+            after[place] &= self._cells[block * size + place] | ~bit
         operation = Operation(REGION, Action.ERASE, block * size, size)
         change(self._cells, operation, bytes(after), self._supply)
 
@@ -96,8 +95,7 @@ class Flash:
 
     def _program_page(self, start: int, data: bytes) -> None:
         size = len(data)
-        before = self.read(start, size)
-        after = data if before == BLANK * size else _and(before, data)
+        after = data if data == bytes(size) else _and(self.read(start, size), data)
         change(self._cells, Operation(REGION, Action.PROGRAM, start, size), after, self._supply)
 
 

@@ -124,7 +124,7 @@ def _erase_identity(store: Store, life: Life) -> None:
     """The end of the order: in retire the terminal loses the key that signed its evidence."""
     if _order(store).body.mode is Mode.RETIRE:
         store.erase(slot.key for slot in slots.IDENTITY)
-        store.sanitize()  # where there is no secure element, older copies of them lie in flash
+        store.sanitize({store.region_of(slot.key) for slot in slots.IDENTITY})
         final = LifecycleState.RETIRED
     else:
         final = LifecycleState.BLANK

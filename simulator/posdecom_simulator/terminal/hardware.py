@@ -13,7 +13,7 @@ takes a private key only as bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Final
 
@@ -123,15 +123,20 @@ class HardwareStore:
         every = (*self._flash.names(), *self._sram.names(), *self._secure_element.names())
         return iter(sorted(name for name in every if name.startswith(prefix)))
 
-    def sanitize(self) -> Mapping[str, RegionErasure]:
+    def sanitize(self, regions: Collection[str] | None = None) -> Mapping[str, RegionErasure]:
         """SRAM and secure element are overwritten where no value lies, the flash is scrubbed block by block."""
-        overwritten = {
+        wanted = chips.REGIONS if regions is None else regions
+        done = {
             chip.region: RegionErasure(EraseMethod.OVERWRITE, chip.overwrite_empty_slots())
             for chip in (self._sram, self._secure_element)
+            if chip.region in wanted
         }
-        scrubbed = self._flash.scrub()
-        flash = RegionErasure(EraseMethod.BLOCK_ERASE, scrubbed.is_read_back, scrubbed.stuck_bits)
-        return {**overwritten, chips.FLASH: flash}
+        if chips.FLASH in wanted:
+            scrubbed = self._flash.scrub()
+            done[chips.FLASH] = RegionErasure(
+                EraseMethod.BLOCK_ERASE, scrubbed.is_read_back, scrubbed.stuck_bits
+            )
+        return done
 
     def region_of(self, name: str) -> str:
         return REGION[self._place_of(name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
@@ -46,8 +46,8 @@ class RecordingStore:
     def names(self, prefix: str = "") -> Iterator[str]:
         return self._store.names(prefix)
 
-    def sanitize(self) -> Mapping[str, RegionErasure]:
-        return self._store.sanitize()
+    def sanitize(self, regions: Collection[str] | None = None) -> Mapping[str, RegionErasure]:
+        return self._store.sanitize(regions)
 
     def region_of(self, name: str) -> str:
         return self._store.region_of(name)

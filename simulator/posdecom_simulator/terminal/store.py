@@ -10,7 +10,7 @@ unreachable by its name; older copies of it may remain until `sanitize` has dest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -43,8 +43,11 @@ class Store(Protocol):
     def names(self, prefix: str = "") -> Iterator[str]:
         """Names that begin with ``prefix``, in the order of their characters."""
 
-    def sanitize(self) -> Mapping[str, RegionErasure]:
-        """Destroy every copy of everything that was erased or replaced, and read back; by region."""
+    def sanitize(self, regions: Collection[str] | None = None) -> Mapping[str, RegionErasure]:
+        """Destroy every copy of everything that was erased or replaced, and read back; by region.
+
+        ``regions``: only these, of those that `region_of` names; None: all.
+        """
 
     def region_of(self, name: str) -> str:
         """Where a value of that name lies: a key of what `sanitize` returns."""
@@ -79,7 +82,7 @@ class MemoryStore:
     def names(self, prefix: str = "") -> Iterator[str]:
         return iter(sorted(name for name in self._values if name.startswith(prefix)))
 
-    def sanitize(self) -> Mapping[str, RegionErasure]:
+    def sanitize(self, regions: Collection[str] | None = None) -> Mapping[str, RegionErasure]:
         return {MEMORY: RegionErasure(EraseMethod.OVERWRITE, is_read_back=True)}
 
     def region_of(self, name: str) -> str:
