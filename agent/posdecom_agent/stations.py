@@ -13,6 +13,7 @@ from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.channel import client_context
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.wording import N_
 
 from . import catalogue, host
 from .approach import Access
@@ -23,7 +24,7 @@ from .job import Job
 from .judgement import check_closure, check_receipts
 from .line import Clock, WallClock, drive
 from .port_access import LinkLost, PortError
-from .ports import Port, open_port
+from .ports import BAUD_DEFAULT, BITS_PER_BYTE, Port, open_port
 from .procedure import ClosedBy, DeskReply, Receipts, SettleEnd, Unreachable
 from .site import TechnicianSite
 from .trouble import Trouble
@@ -32,7 +33,7 @@ from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 REOPEN_PAUSE_S: Final = 0.1
 
 R = TypeVar("R", bound=DeskReply | None)
-_NO_DESK: Final = Unreachable("no --desk was given")
+_NO_DESK: Final = Unreachable(N_("no --desk was given"))
 
 
 def access_of(site: TechnicianSite) -> Access:
@@ -48,6 +49,12 @@ class SerialLine:
     url: str
     reopen_s: float = 15.0
     """A terminal that restarts takes its port away with it; so does a plug that somebody puts back."""
+    baud: int = BAUD_DEFAULT
+
+    @property
+    def rate_bytes_per_s(self) -> float | None:
+        """None for a pipe, which is as fast as it goes."""
+        return None if self.url.startswith("socket://") else self.baud / BITS_PER_BYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,9 @@ class JudgedDesk:
                 case _:
                     pass
         except DocumentError as error:
-            raise Trouble(catalogue.DOCUMENT, cause=f"the release desk sent it: {error}") from error
+            raise Trouble(
+                catalogue.DOCUMENT, cause=N_("the release desk sent it: {error}", error=error)
+            ) from error
         return reply
 
 
@@ -90,11 +99,11 @@ class AcquirerStations:
     clock: Clock = field(default_factory=WallClock)
 
     def visit(self, job: Job, goal: Goal) -> VisitEnd:
-        return CutOff(Unplugged("this command does not go to the terminal"))
+        return CutOff(Unplugged(N_("this command does not go to the terminal")))
 
     def settle(self, job: Job, context: SealedContext) -> SettleEnd:
         if self.address is None:
-            return Unreachable("no --host was given")
+            return Unreachable(N_("no --host was given"))
         return host.settle(job, context, self.address, self.clock, self.pause, self.watch)
 
     def find_receipt(self, job: Job) -> Receipts | None:
@@ -136,7 +145,13 @@ class RealStations(OfficeStations):
         """One visit; the first one fails at once where there is no port, later ones wait for it to come back."""
         port = self._open()
         try:
-            visit = Visit(job, self._lazy_access(), goal, self.clock.now())
+            visit = Visit(
+                job,
+                self._lazy_access(),
+                goal,
+                self.clock.now(),
+                line_rate_bytes_per_s=self.line.rate_bytes_per_s,
+            )
             drive(visit, port, self.clock, self.watch)
         except LinkLost as error:
             return CutOff(Unplugged(error.cause))
@@ -157,7 +172,7 @@ class RealStations(OfficeStations):
         give_up_at = self.clock.now() + self.line.reopen_s
         while True:
             try:
-                port = open_port(self.line.url)
+                port = open_port(self.line.url, self.line.baud)
             except PortError:  # forbidden or busy too: what comes back gets its rights late, and is probed
                 if not self._was_open or self.clock.now() >= give_up_at:
                     raise

@@ -18,7 +18,7 @@ from posdecom_protocol.cose import digest
 from posdecom_protocol.documents import open_document
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError
-from posdecom_protocol.greeting import Welcome
+from posdecom_protocol.greeting import Feature, Welcome
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.messages import (
     Confirmed,
@@ -28,9 +28,11 @@ from posdecom_protocol.messages import (
     Items,
     OfferOrder,
     OfferRelease,
+    PackedItems,
     Proof,
     ProofKind,
     ReadItems,
+    ReadPacked,
     Refusal,
     Refused,
     Released,
@@ -46,12 +48,7 @@ from posdecom_protocol.wording import N_
 from .approach import Access, Answered, Approach, Met, Over, Ready, Stranger
 from .job import Job
 from .judgement import check_evidence, check_receipts, check_seal
-
-ITEMS_PER_READ: Final = 64
-"""About one bulk of messages: what is lost if the laptop dies before it is synced."""
-
-READS_AHEAD: Final = 2
-"""While one bulk is being synced the next is on the line; more would only wait in the terminal."""
+from .reading import Reading
 
 ANSWER_S: Final = 60.0
 """A terminal that prepares a thousand messages with slow cryptography takes tens of seconds."""
@@ -141,7 +138,7 @@ class Visit:
         self._request: Request | None = None
         """What the next reply must answer; None while a busy terminal is left alone."""
         self._is_asked = False
-        self._asked_up_to = 0
+        self._reading = Reading(job)
         self._answer_by: float | None = None
         self._ask_again_at: float | None = None
         self._busy_left = BUSY_RETRIES_MAX
@@ -158,6 +155,8 @@ class Visit:
     def tick(self, now: float) -> None:
         self._approach.tick(now)
         self._turn(now)
+        if self._reading.due_at is not None and now >= self._reading.due_at:
+            self._guarded(self._reading.store, now)
         if self._answer_by is not None and now >= self._answer_by:
             self._finish(Silent(), now)
         if self._ask_again_at is not None and now >= self._ask_again_at:
@@ -169,7 +168,7 @@ class Visit:
         return self._approach.bytes_to_send(now, room_bytes)
 
     def deadline(self) -> float | None:
-        own = (self._approach.deadline(), self._answer_by, self._ask_again_at)
+        own = (self._approach.deadline(), self._answer_by, self._ask_again_at, self._reading.due_at)
         return min((due for due in own if due is not None), default=None)
 
     @property
@@ -190,6 +189,7 @@ class Visit:
             match event:
                 case Met(welcome):
                     self.welcome = welcome
+                    self._reading.is_packed = bool(welcome.features & Feature.PACKED_ITEMS)
                 case Ready(state):
                     self._state = state
                     self._next(now)
@@ -205,8 +205,11 @@ class Visit:
         if not self._is_answer(reply):
             self._finish(CutOff(ChannelOver(N_("the terminal sent a message out of place"))), now)
             return
+        self._guarded(lambda at: self._keep(reply, at), now)
+
+    def _guarded(self, keep: Callable[[float], None], now: float) -> None:
         try:
-            self._keep(reply, now)
+            keep(now)
         except DocumentError as error:
             self._finish(BadDocument(error), now)
 
@@ -215,6 +218,8 @@ class Visit:
         match reply:
             case Refused():
                 return True
+            case Items() | PackedItems() if self._ask_again_at is not None:
+                return True  # to a read that was on the line with the one that was refused
             case Released(state) if state not in RELEASED:
                 return False
             case Proof(kind):
@@ -226,6 +231,7 @@ class Visit:
         match reply:
             case Refused(reason=Refusal.BUSY) if self._busy_left:
                 self._busy_left -= 1
+                self._reading.refused()
                 self._request, self._ask_again_at = None, now + BUSY_RETRY_S
                 return
             case Refused(reason=Refusal.NOT_FOUND) if self._request == GetProof(ProofKind.SECOND_RECEIPT):
@@ -236,8 +242,8 @@ class Visit:
             case Sealed(seal):
                 self._keep_seal(seal)
                 self._state = LifecycleState.FROZEN
-            case Items(first, items):
-                self._job.keep_items(first, items)
+            case Items() | PackedItems():
+                self._reading.take(reply, now)
                 if not self._job.custody_is_complete:
                     self._wait_for_answer(now)
                     return
@@ -283,7 +289,6 @@ class Visit:
         match NEXT[self._state](self, now):
             case request if isinstance(request, Request):
                 self._request, self._is_asked = request, False
-                self._asked_up_to = self._job.items_stored
                 self._wait_for_answer(now)
             case end:
                 self._finish(end, now)
@@ -296,8 +301,8 @@ class Visit:
     def _unasked(self) -> Request | None:
         """The request that is due, once; of reads as many as may be under way."""
         request = self._request
-        if isinstance(request, ReadItems):
-            return self._read_ahead()
+        if isinstance(request, ReadItems | ReadPacked):
+            return self._reading.next_request()
         if self._is_asked:
             return None
         self._is_asked = True
@@ -305,21 +310,14 @@ class Visit:
             self._job.keep_once("erasing")
         return request
 
-    def _read_ahead(self) -> ReadItems | None:
-        """One more read while items are missing, `READS_AHEAD` at once; the window beyond is the link's affair."""
-        assert self._job.seal is not None
-        first, item_count = self._asked_up_to + 1, self._job.seal.body.item_count
-        under_way = self._asked_up_to - self._job.items_stored
-        if first > item_count or under_way > (READS_AHEAD - 1) * ITEMS_PER_READ:
-            return None
-        count = min(ITEMS_PER_READ, item_count - self._asked_up_to)
-        self._asked_up_to += count
-        return ReadItems(first, count)
-
     def _wait_for_answer(self, now: float) -> None:
         self._answer_by = now + ANSWER_S
 
     def _finish(self, end: VisitEnd, now: float) -> None:
+        if self.end is None and not isinstance(end, BadDocument):
+            self._guarded(self._reading.store, now)
+        if self.end is not None:
+            return
         self.end = end
         self._answer_by = self._ask_again_at = None
         self._approach.close(now)
@@ -335,7 +333,7 @@ class Visit:
         if self._job.seal is None:
             return OfferOrder(int(now), self._job.order.data)
         if not self._job.custody_is_complete:
-            return ReadItems(self._job.items_stored + 1, ITEMS_PER_READ)
+            return self._reading.begin()
         if self._goal is Goal.FLUSH or not self._job.receipts:
             return Reached()
         return OfferRelease(self._job.receipts)
@@ -366,6 +364,7 @@ RELEASED: Final = frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED})
 ANSWERS: Final[dict[type[object], type[object]]] = {
     OfferOrder: Sealed,
     ReadItems: Items,
+    ReadPacked: PackedItems,
     OfferRelease: Released,
     StartErase: Erasing,
 }

@@ -12,7 +12,7 @@ field belong to a later version and are ignored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any, Final
 
 import construct
@@ -42,6 +42,13 @@ class Service(IntEnum):
     """TLS over the stream."""
     PROOFS = 2
     """Messages in the clear: the documents of a retired or blank terminal."""
+
+
+class Feature(IntFlag):
+    """What a terminal can do beyond what each must. Wire values."""
+
+    PACKED_ITEMS = 1
+    """It answers `messages.ReadPacked`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ class Welcome:
     frame_body_bytes_max: int = FRAME_BODY_BYTES_MAX
     receive_window_bytes: int = STREAM_WINDOW_BYTES_MAX
     features: int = 0
-    """Sixteen bits, none assigned yet; unknown ones are ignored."""
+    """Sixteen bits of `Feature`; unknown ones are ignored."""
 
     def __post_init__(self) -> None:
         _check_common(self.connection_id, self.frame_body_bytes_max, self.receive_window_bytes)

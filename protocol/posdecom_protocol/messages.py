@@ -18,6 +18,7 @@ import construct
 from .errors import MessageError
 from .lifecycle import LifecycleState
 from .limits import DOCUMENT_BYTES_MAX, ITEM_BYTES_MAX, MESSAGE_BYTES_MAX
+from .refusals import Refusal as Refusal
 
 HEAD_BYTES: Final = 4
 ITEMS_PER_BULK_BYTES: Final = 16 * 1024
@@ -31,35 +32,6 @@ class ProofKind(IntEnum):
     RECEIPT = 3
     SECOND_RECEIPT = 4
     EVIDENCE = 5
-
-
-class Refusal(IntEnum):
-    """Why a terminal refuses a request. The first ten are the guard's conditions (`guard`)."""
-
-    ISSUER_CHAIN = 1
-    ROLE = 2
-    SIGNATURES = 3
-    TYPE_AND_VERSION = 4
-    TERMINAL = 5
-    ORDER = 6
-    SEAL = 7
-    CHALLENGE = 8
-    ACTION = 9
-    STATE = 10
-    ORDER_STALE = 11
-    """Its counter is not above the last one taken from this issuer."""
-    ORDER_NOT_VALID_NOW = 12
-    """Outside its validity by the terminal's clock, where that clock is plausible."""
-    ORDER_ACCOUNTS = 13
-    """It does not name every account that this terminal holds."""
-    CLOCK_IMPLAUSIBLE = 14
-    """The terminal's clock is before its last record."""
-    NOT_FOUND = 15
-    BUSY = 16
-    """A sale is in progress; ask again."""
-    TAMPERED = 17
-    TOO_MUCH = 18
-    """It holds more than one seal can name."""
 
 
 # --- requests of the agent -----------------------------------------------------------------------
@@ -81,6 +53,14 @@ class OfferOrder:
 @dataclass(frozen=True, slots=True)
 class ReadItems:
     """Items ``first`` to ``first + count - 1``; they arrive as one or more `Items`, in order."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPacked:
+    """As `ReadItems`, answered by `PackedItems`: only of a terminal whose greeting says that it can."""
 
     first: int
     count: int
@@ -113,7 +93,14 @@ class GetProof:
 
 
 Request: TypeAlias = (
-    GetInventory | OfferOrder | ReadItems | OfferRelease | StartErase | OfferCancellation | GetProof
+    GetInventory
+    | OfferOrder
+    | ReadItems
+    | ReadPacked
+    | OfferRelease
+    | StartErase
+    | OfferCancellation
+    | GetProof
 )
 
 
@@ -182,6 +169,17 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
+class PackedItems:
+    """``count`` items, compressed: see `packed_items`."""
+
+    first: int
+    count: int
+    plain_bytes: int
+    """What ``packed`` expands to; whatever it says, no more than a message may have is expanded."""
+    packed: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """The receipt holds and is stored; the terminal erases when asked."""
 
@@ -209,7 +207,9 @@ class Refused:
     reason: Refusal
 
 
-Reply: TypeAlias = Confirmed | Inventory | Sealed | Items | Released | Erasing | Thawed | Proof | Refused
+Reply: TypeAlias = (
+    Confirmed | Inventory | Sealed | Items | PackedItems | Released | Erasing | Thawed | Proof | Refused
+)
 Message: TypeAlias = Request | Reply
 
 
@@ -269,6 +269,7 @@ LAYOUTS: Final[tuple[_Layout, ...]] = (
     _layout(0x05, StartErase, "receipt_digest" / _DIGEST),
     _layout(0x06, OfferCancellation, "cancellation" / _DOCUMENT),
     _layout(0x07, GetProof, "kind" / construct.Int8ub, kind=ProofKind),
+    _layout(0x08, ReadPacked, "first" / construct.Int32ub, "count" / construct.Int32ub),
     _layout(0x81, Confirmed, "state" / _STATE, "tampered" / _FLAG, state=LifecycleState),
     _layout(
         0x82,
@@ -300,6 +301,14 @@ LAYOUTS: Final[tuple[_Layout, ...]] = (
     _layout(0x87, Thawed),
     _layout(0x88, Proof, "kind" / construct.Int8ub, "document" / _DOCUMENT, kind=ProofKind),
     _layout(0x89, Refused, "reason" / construct.Int8ub, reason=Refusal),
+    _layout(
+        0x8A,
+        PackedItems,
+        "first" / construct.Int32ub,
+        "count" / construct.Int16ub,
+        "plain_bytes" / construct.Int24ub,
+        "packed" / _DOCUMENT,
+    ),
 )
 _BY_NUMBER: Final = {layout.number: layout for layout in LAYOUTS}
 _BY_TYPE: Final = {layout.of: layout for layout in LAYOUTS}

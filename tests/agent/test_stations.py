@@ -79,7 +79,7 @@ class Socket:
     opened: list[FakePort] = field(default_factory=list)
     tried: int = 0
 
-    def open(self, url: str) -> FakePort:
+    def open(self, url: str, baud: int = 115_200) -> FakePort:
         found = self.script[min(self.tried, len(self.script) - 1)]
         self.tried += 1
         if found is not None:

@@ -13,11 +13,11 @@ from memory_line import NOW, MemoryLine
 from posdecom_agent.approach import Access
 from posdecom_agent.job import Job
 from posdecom_agent.journal import MemoryJournal
+from posdecom_agent.reading import GROUP_S, ITEMS_PER_READ, READS_AHEAD, Reading
 from posdecom_agent.visit import (
     ANSWER_S,
     BUSY_RETRIES_MAX,
     BUSY_RETRY_S,
-    ITEMS_PER_READ,
     NEXT,
     BadDocument,
     CutOff,
@@ -38,7 +38,7 @@ from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.evidence import Evidence
 from posdecom_protocol.documents.order import Mode
 from posdecom_protocol.documents.receipt import Receipt
-from posdecom_protocol.greeting import Hello, Service, Welcome
+from posdecom_protocol.greeting import Feature, Hello, Service, Welcome
 from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import (
@@ -48,9 +48,11 @@ from posdecom_protocol.messages import (
     Items,
     OfferOrder,
     OfferRelease,
+    PackedItems,
     Proof,
     ProofKind,
     ReadItems,
+    ReadPacked,
     Refusal,
     Refused,
     Released,
@@ -60,6 +62,7 @@ from posdecom_protocol.messages import (
     StartErase,
     Thawed,
 )
+from posdecom_protocol.packed_items import pack
 from posdecom_protocol.stack import Arrived, ChannelOver, Opened, Stack
 from posdecom_simulator.world.channel import StubChannel
 from release_case import Case, begin_job, open_case
@@ -100,6 +103,8 @@ class ScriptedTerminal:
     when_asked: Callable[[Request], None] = lambda _: None
     asked: list[Request] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
+    waiting: list[Reply] = field(default_factory=list)
+    features: int = 0
     stack: Stack = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +125,9 @@ class ScriptedTerminal:
         return self.stack.deadline()
 
     def _welcome(self, hello: Hello) -> Welcome:
-        return Welcome(hello.connection_id, self.state, False, "Acme", "T1", self.serial)
+        return Welcome(
+            hello.connection_id, self.state, False, "Acme", "T1", self.serial, features=self.features
+        )
 
     def _channel_for(self, hello: Welcome | Hello) -> Channel | None:
         assert isinstance(hello, Hello)
@@ -136,12 +143,17 @@ class ScriptedTerminal:
                     assert isinstance(message, Request)
                     self.asked.append(message)
                     self.when_asked(message)
-                    for reply in self.says.get(type(message), None) or self._reply(message):
-                        self.stack.send(reply)
+                    self.waiting += self.says.get(type(message), None) or self._reply(message)
+                    self._send()
                     if type(message) is self.hangs_up_after:
                         self.stack.close(now)
                 case _:
                     pass
+        self._send()
+
+    def _send(self) -> None:
+        while self.waiting and self.stack.is_ready:
+            self.stack.send(self.waiting.pop(0))
 
     def _reply(self, request: Request) -> tuple[Reply, ...]:
         if type(request) in self.says:
@@ -151,6 +163,8 @@ class ScriptedTerminal:
                 return (Sealed(self.paper.case.seal),)
             case ReadItems(first, count):
                 return (Items(first, tuple(self.paper.case.items[first - 1 : first - 1 + count])),)
+            case ReadPacked(first, count):
+                return (pack(Items(first, tuple(self.paper.case.items[first - 1 : first - 1 + count]))),)
             case OfferRelease():
                 return (Released(LifecycleState.SETTLED),)
             case StartErase():
@@ -278,16 +292,50 @@ def test_a_flush_keeps_the_seal_and_every_item_as_they_came() -> None:
     assert met.job.custody_is_complete
 
 
-def test_items_are_read_in_bulk_and_two_bulks_are_under_way() -> None:
-    held = paper(120)
+def test_items_are_read_in_bulk_and_several_bulks_are_under_way() -> None:
+    held = paper(320)
     count = len(held.case.items)
-    assert count > 2 * ITEMS_PER_READ, "or this shows nothing"
+    assert count > READS_AHEAD * ITEMS_PER_READ, "or this shows nothing"
     silent = ScriptedTerminal(held, S.FROZEN, {ReadItems: ()})
     assert visit(silent, Goal.FLUSH).end == Silent()
-    assert silent.asked[1:] == [ReadItems(1, ITEMS_PER_READ), ReadItems(1 + ITEMS_PER_READ, ITEMS_PER_READ)]
     whole = visit(ScriptedTerminal(held, S.FROZEN), Goal.FLUSH).asked[1:]
     firsts = list(range(1, count + 1, ITEMS_PER_READ))
     assert whole == [ReadItems(first, min(ITEMS_PER_READ, count + 1 - first)) for first in firsts]
+    assert silent.asked[1:] == whole[:READS_AHEAD]
+
+
+def test_items_are_read_packed_where_the_greeting_says_so() -> None:
+    held = paper(120)
+    met = visit(ScriptedTerminal(held, S.FROZEN, features=Feature.PACKED_ITEMS), Goal.FLUSH)
+    assert met.end == Reached()
+    assert {type(request) for request in met.asked} == {OfferOrder, ReadPacked}
+    assert list(met.job.items()) == held.case.items
+
+
+def test_items_that_do_not_unpack_are_not_kept() -> None:
+    lies = {ReadPacked: (PackedItems(1, 1, 9, b"\xff"),)}
+    met = visit(ScriptedTerminal(paper(), S.FROZEN, lies, features=Feature.PACKED_ITEMS), Goal.FLUSH)
+    assert isinstance(met.end, BadDocument)
+    assert met.job.items_stored == 0
+
+
+def test_what_arrives_within_a_fifth_of_a_second_is_synced_together() -> None:
+    held = paper(120)
+    job, items = job_with(), held.case.items
+    job.keep_seal(held.case.seal)
+    reading = Reading(job)
+    reading.begin()
+    reading.take(Items(1, tuple(items[:2])), NOW)
+    assert job.items_stored == 2
+    reading.take(Items(3, tuple(items[2:4])), NOW + 0.01)
+    reading.take(Items(5, tuple(items[4:6])), NOW + 0.02)
+    assert job.items_stored == 2
+    assert reading.due_at == NOW + GROUP_S
+    reading.store(NOW + GROUP_S)
+    assert job.items_stored == 6
+    assert reading.due_at is None
+    reading.take(Items(7, tuple(items[6:])), NOW + GROUP_S + 0.01)
+    assert job.custody_is_complete
 
 
 def test_a_flush_goes_on_after_the_last_item_that_is_in_custody() -> None:

@@ -12,7 +12,7 @@ from posdecom_protocol.channel import Channel
 from posdecom_protocol.documents import open_document
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.frames import Frame, FrameKind, encode_frame
-from posdecom_protocol.greeting import Hello, Service, Welcome
+from posdecom_protocol.greeting import Feature, Hello, Service, Welcome
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import (
@@ -280,7 +280,7 @@ def test_the_welcome_says_what_the_terminal_is(demo: Demo) -> None:
     MemoryLine(asker, front_of(terminal, no_channel)).exchange()
     (greeted, _) = asker.told
     assert greeted.greeting == Welcome(  # type: ignore[union-attr]  # a Greeted, or it fails here
-        7, LifecycleState.ACTIVE, True, "Demo Terminal Maker", "PD-1", SERIAL
+        7, LifecycleState.ACTIVE, True, "Demo Terminal Maker", "PD-1", SERIAL, features=Feature.PACKED_ITEMS
     )
 
 

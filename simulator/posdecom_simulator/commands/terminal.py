@@ -16,7 +16,7 @@ from ..history import write_history
 from ..memory.image import Image
 from ..population import TRADING_S, populate
 from ..site import SiteTerminal
-from ..terminal.faces import Face, PtyFace, SerialFace, TcpFace
+from ..terminal.faces import BAUD_DEFAULT, Face, PtyFace, SerialFace, TcpFace
 from ..terminal.freeze import transactions as transactions_of
 from ..terminal.hardware import HardwareStore
 from ..terminal.personalise import is_personalised, personalise
@@ -41,6 +41,9 @@ from ..terminal.store import Store
     "--link", type=click.Path(path_type=Path), help="Name of the pseudo-terminal (default: STATE/tty)."
 )
 @click.option("--port", "port_url", help="Answer on a serial port or pyserial URL.")
+@click.option(
+    "--baud", default=BAUD_DEFAULT, show_default=True, type=click.IntRange(50), help="Speed of --port."
+)
 @click.option("--tcp", help="Answer on HOST:PORT.")
 @click.option(
     "--transactions", default=200, show_default=True, type=click.IntRange(0), help="At the first start."
@@ -58,6 +61,7 @@ def command(
     pty: bool,
     link: Path | None,
     port_url: str | None,
+    baud: int,
     tcp: str | None,
     transactions: int,
     seed: int,
@@ -72,7 +76,7 @@ def command(
         _first_start(store, site, serial, _Day(transactions, seed), note)
     serve(
         store,
-        _face(state, link, port_url, tcp),
+        _face(state, link, port_url, baud, tcp),
         lambda name: click.echo(f"terminal {serial} answers on {name}"),
     )
 
@@ -97,11 +101,13 @@ def _first_start(store: Store, site: Path, serial: str, day: _Day, note: Note) -
     temporary.replace(folder / f"{serial}.jsonl")
 
 
-def _face(state: Path, link: Path | None, port_url: str | None, tcp: str | None) -> Callable[[], Face]:
+def _face(
+    state: Path, link: Path | None, port_url: str | None, baud: int, tcp: str | None
+) -> Callable[[], Face]:
     if tcp is not None:
         host, _, port = tcp.rpartition(":")
         return lambda: TcpFace(host, int(port))
     if port_url is not None:
-        return lambda: SerialFace(port_url)
+        return lambda: SerialFace(port_url, baud)
     name = link or state / "tty"
     return lambda: PtyFace(Path(os.path.abspath(name)))  # noqa: PTH100 (resolve would follow the old link)

@@ -13,6 +13,9 @@ from typing import Final, Protocol
 import serial
 
 READ_BYTES_MAX: Final = 64 * 1024
+BAUD_DEFAULT: Final = 115_200
+BITS_PER_BYTE: Final = 10
+"""8N1."""
 
 
 class Face(Protocol):
@@ -20,6 +23,9 @@ class Face(Protocol):
 
     name: str
     """For people: where to point the agent."""
+
+    baud: int | None
+    """Speed of the line; None for a pipe, which is as fast as it goes."""
 
     def read(self, timeout_s: float) -> bytes:
         """What is there, waiting up to ``timeout_s`` for the first byte; empty if none came."""
@@ -30,8 +36,14 @@ class Face(Protocol):
     def close(self) -> None: ...
 
 
+def line_rate_bytes_per_s(face: Face) -> float | None:
+    return None if face.baud is None else face.baud / BITS_PER_BYTE
+
+
 class PtyFace:
     """A raw pseudo-terminal, found under a symbolic link that stays the same when the terminal restarts."""
+
+    baud: int | None = None
 
     def __init__(self, link: Path) -> None:
         self._master, self._slave = os.openpty()
@@ -62,6 +74,8 @@ class PtyFace:
 
 class TcpFace:
     """One connection at a time; a new one takes the place of the old."""
+
+    baud: int | None = None
 
     def __init__(self, host: str, port: int) -> None:
         self._listener = socket.create_server((host, port), reuse_port=False)
@@ -114,19 +128,32 @@ class TcpFace:
 class SerialFace:
     """A real serial port, or whatever else pyserial can open."""
 
-    def __init__(self, url: str, baud: int = 115_200) -> None:
+    def __init__(self, url: str, baud: int = BAUD_DEFAULT) -> None:
         self._serial = serial.serial_for_url(url, baudrate=baud, timeout=0.02, write_timeout=0.5)
         self.name = url
+        self.baud: int | None = baud
+        self._descriptor = _descriptor_of(self._serial)
 
     def read(self, timeout_s: float) -> bytes:
+        """Without a descriptor to wait on, in slices of pyserial's own timeout."""
+        if self._descriptor is not None:
+            ready, _, _ = select.select([self._descriptor], [], [], timeout_s)
+            return os.read(self._descriptor, READ_BYTES_MAX) if ready else b""
         first: bytes = self._serial.read(1)
         return first + self._serial.read(min(self._serial.in_waiting, READ_BYTES_MAX)) if first else b""
 
     def write(self, data: bytes) -> int:
         try:
+            if self._descriptor is not None:
+                return os.write(self._descriptor, data)
             return self._serial.write(data[:1024]) or 0
-        except serial.SerialTimeoutException:
+        except (serial.SerialTimeoutException, BlockingIOError):
             return 0
 
     def close(self) -> None:
         self._serial.close()
+
+
+def _descriptor_of(opened: serial.SerialBase) -> int | None:
+    """Of a serial device, which pyserial opens without blocking."""
+    return opened.fileno() if isinstance(opened, serial.Serial) else None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from posdecom_protocol.channel import Channel
-from posdecom_protocol.greeting import Hello, Service, Welcome
+from posdecom_protocol.greeting import Feature, Hello, Service, Welcome
 from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import Reply, Request
@@ -22,7 +22,7 @@ from posdecom_protocol.stack import Arrived, Greeted, Lost, Opened, Stack
 from .terminal import Terminal
 
 REQUESTS_MAX: Final = 8
-"""An agent keeps two reads on the line; what asks for more at once is no agent."""
+"""An agent keeps six reads on the line; what asks for more than these at once is no agent."""
 
 RESTART_S: Final = 2.0
 """How long the last reply may take to arrive before the terminal restarts all the same."""
@@ -38,9 +38,11 @@ class Front:
         now: float,
         *,
         line_rate_bytes_per_s: float | None = None,
+        features: Feature = Feature.PACKED_ITEMS,
     ) -> None:
         self._terminal = terminal
         self._new_channel = channel
+        self._features = features
         self._is_in_channel = False
         self._requests: deque[Request] = deque()
         self._replies: Iterator[Reply] = iter(())
@@ -88,6 +90,7 @@ class Front:
             model=device.model,
             serial=device.serial,
             version=hello.common_version(),
+            features=self._features,
         )
 
     def _channel_for(self, hello: Welcome | Hello) -> Channel | None:

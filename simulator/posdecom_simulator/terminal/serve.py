@@ -23,7 +23,7 @@ from posdecom_protocol.channel import Channel, TlsChannel, server_context
 from posdecom_protocol.errors import LocalError
 
 from . import slots
-from .faces import Face
+from .faces import Face, line_rate_bytes_per_s
 from .front import Front
 from .store import Store
 from .terminal import Terminal
@@ -42,8 +42,13 @@ def serve(store: Store, face: Callable[[], Face], announce: Callable[[str], None
     if terminal.restart_due:
         restart()
     clock = _clock()
-    front = Front(terminal, _channel_maker(store, terminal.clock_is_plausible(clock())), clock())
     line = face()
+    front = Front(
+        terminal,
+        _channel_maker(store, terminal.clock_is_plausible(clock())),
+        clock(),
+        line_rate_bytes_per_s=line_rate_bytes_per_s(line),
+    )
     announce(line.name)
     _answer(front, line, clock)
     line.close()

@@ -39,6 +39,7 @@ from posdecom_protocol.messages import (
     Proof,
     ProofKind,
     ReadItems,
+    ReadPacked,
     Refusal,
     Refused,
     Released,
@@ -49,6 +50,7 @@ from posdecom_protocol.messages import (
     StartErase,
     Thawed,
 )
+from posdecom_protocol.packed_items import pack
 
 from . import erase, freeze, slots
 from .device import Context, Device, Life, decode_device, decode_life, encode_life
@@ -131,7 +133,7 @@ class Terminal:
         match request:
             case GetProof() if is_salvage or self.life.state in PROOFS_IN_CLEAR:
                 yield self._proof(request.kind)
-            case ReadItems() if is_salvage:
+            case ReadItems() | ReadPacked() if is_salvage:
                 yield from self._items(request)
             case _:
                 yield Refused(Refusal.STATE)
@@ -144,7 +146,7 @@ class Terminal:
                 yield self._inventory(now)
             case OfferOrder():
                 yield self._freeze(request, now)
-            case ReadItems():
+            case ReadItems() | ReadPacked():
                 yield from self._items(request)
             case OfferRelease():
                 yield self._release(request)
@@ -187,8 +189,8 @@ class Terminal:
             return Refused(Refusal.STATE)
         return Sealed(self._held(slots.SEAL))
 
-    def _items(self, request: ReadItems) -> Iterator[Reply]:
-        """As many `Items` as the range needs, each filled up to about `ITEMS_PER_BULK_BYTES`."""
+    def _items(self, request: ReadItems | ReadPacked) -> Iterator[Reply]:
+        """As many `Items` as the range needs, each filled up to about `ITEMS_PER_BULK_BYTES`; packed if so asked."""
         if self.life.state is not LifecycleState.FROZEN:
             yield Refused(Refusal.STATE)
             return
@@ -196,8 +198,12 @@ class Terminal:
         if not 1 <= request.first <= last or not 1 <= request.count <= last - request.first + 1:
             yield Refused(Refusal.NOT_FOUND)
             return
-        first, bulk, size = request.first, list[bytes](), 0
-        for sequence in range(request.first, request.first + request.count):
+        for items in self._bulks(request.first, request.count):
+            yield pack(items) if isinstance(request, ReadPacked) else items
+
+    def _bulks(self, first: int, count: int) -> Iterator[Items]:
+        bulk, size = list[bytes](), 0
+        for sequence in range(first, first + count):
             item = self._held(slots.item_name(sequence))
             if bulk and size + len(item) > ITEMS_PER_BULK_BYTES:
                 yield Items(first, tuple(bulk))
