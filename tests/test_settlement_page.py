@@ -19,6 +19,7 @@ import pytest
 from document_chain import order_body
 from posdecom_agent.dialects import DIALECTS
 from posdecom_agent.settlement import Finished, Reason
+from posdecom_protocol.chip_data import ChipData, Cryptogram
 from posdecom_protocol.documents.order import Account, AfterCutoff, Preauths
 from posdecom_protocol.iso8583 import IsoMessage, decode
 from posdecom_protocol.money import CardGroup
@@ -30,8 +31,8 @@ from release_case import HSM, Case, case_of
 from shop import START_S, booked, converse, open_shop, settle
 
 PAGE: Final = (Path(__file__).parents[1] / "docs" / "settlement.md").read_text(encoding="utf-8")
-SEED: Final = 3179
-TRANSACTIONS: Final = 8
+SEED: Final = 14836
+TRANSACTIONS: Final = 10
 CUTOFF_AT: Final = START_S + 4 * 3600
 WORDS: Final = {
     ItemKind.REVERSAL: "reversal",
@@ -44,6 +45,8 @@ WORDS: Final = {
     ItemKind.END_UNBALANCED: "end, not balanced",
     ItemKind.SIGN_OFF: "sign-off",
     ItemKind.CLOSE: "close after upload",
+    ItemKind.CHIP_PROOF: "chip data",
+    ItemKind.CHIP_PROOF_UNBALANCED: "chip data",
 }
 CONVERSATIONS: Final = ["cup balanced", "cup not balanced", "edc balanced", "edc not balanced"]
 
@@ -80,9 +83,19 @@ def conversation(name: str) -> tuple[tuple[str, ItemKind, bytes, bytes], ...]:
     events, sent = converse(settle(case.shop, 0, dialect=DIALECTS[dialect]), host)
     assert events[-1] == Finished()
     return tuple(
-        (f"{dialect} {WORDS[kinds[data]]}", kinds[data], data, answer)
+        (f"{dialect} {_word(kinds[data], data)}", kinds[data], data, answer)
         for data, answer in zip(sent, host.answers, strict=True)
     )
+
+
+def _word(kind: ItemKind, data: bytes) -> str:
+    """What the page calls a message."""
+    chip = decode(data).fields.get(55)
+    if not isinstance(chip, bytes):
+        return WORDS[kind]
+    if ChipData.decode(chip).cryptogram is Cryptogram.AAC:
+        return f"{WORDS[kind]}, declined"
+    return f"{WORDS[kind]} by chip" if kind is ItemKind.UPLOAD else WORDS[kind]
 
 
 def small_case(context: Context) -> Case:
@@ -103,7 +116,7 @@ def diagram(name: str) -> list[str]:
     lines = []
     for _, kind, data, answer in conversation(name):
         asked, told = decode(data), decode(answer)
-        lines.append(f"agent->>host: {asked.mti} {WORDS[kind]}, STAN {asked.text(11)}")
+        lines.append(f"agent->>host: {asked.mti} {_word(kind, data)}, STAN {asked.text(11)}")
         lines.append(f"host-->>agent: {told.mti} code {told.text(39)}{_reply(told)}")
     return lines
 

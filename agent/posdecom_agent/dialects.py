@@ -125,7 +125,9 @@ CUP: Final = Dialect(
     (
         *_BEFORE_TOTALS,
         Phase(ItemKind.TOTALS, "0500", by_reply_per_group, decides=True),
+        Phase(ItemKind.CHIP_PROOF, "0320", by_code, Branch.BALANCED, window=WINDOW),
         Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED, window=WINDOW),
+        Phase(ItemKind.CHIP_PROOF_UNBALANCED, "0320", by_code, Branch.NOT_BALANCED, window=WINDOW),
         Phase(ItemKind.END_BALANCED, "0320", by_code, Branch.BALANCED),
         Phase(ItemKind.END_UNBALANCED, "0320", by_code, Branch.NOT_BALANCED),
         Phase(ItemKind.SIGN_OFF, "0820", by_code),
@@ -136,6 +138,7 @@ EDC: Final = Dialect(
     "edc",
     (
         *_BEFORE_TOTALS,
+        Phase(ItemKind.CHIP_PROOF, "0320", by_code, window=WINDOW),
         Phase(ItemKind.TOTALS, "0500", by_upload_demand, decides=True),
         Phase(ItemKind.UPLOAD, "0320", by_code, Branch.NOT_BALANCED, window=WINDOW),
         Phase(ItemKind.CLOSE, "0500", by_code, Branch.NOT_BALANCED),

@@ -20,6 +20,7 @@ from .job import Job
 _OFFLINE = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
 _SENT = frozenset({ItemKind.ADVICE, ItemKind.REFUND, ItemKind.REVERSAL, ItemKind.PREAUTH_VOID})
 """A message of its own says what became of the transaction."""
+_DECLINED = N_("declined by the chip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,11 @@ def _of_context(job: Job, context: SealedContext, outcomes: dict[int, Outcome]) 
     sent: dict[int, str] = {}
     for sequence in range(context.item_first, context.item_last + 1):
         item = job.item(sequence)
-        if item.summary is None or (item.kind not in _SENT and item.kind is not ItemKind.UPLOAD):
+        if item.summary is None:
+            continue
+        if item.kind is ItemKind.CHIP_PROOF and item.summary.transaction_class is TransactionClass.DECLINED:
+            yield _line(context, item.summary, _DECLINED, counted=False)
+        if item.kind not in _SENT and item.kind is not ItemKind.UPLOAD:
             continue
         counted = item.kind is ItemKind.UPLOAD
         if not counted:

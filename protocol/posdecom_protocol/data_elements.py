@@ -16,8 +16,15 @@ from .errors import LocalError, MessageError
 from .money import AMOUNT_MAX, COUNT_MAX, CardGroup, GroupTotals, Tally, TransactionClass
 
 NETWORK_CODE_TOTALS: Final = 201
-"""Field 60.3 of 0500, and of a 0320 that carries a transaction."""
+"""Field 60.3 of 0500, and of a 0320 that carries a transaction of a magnetic stripe or one made offline."""
 NETWORK_CODE_END_UNBALANCED: Final = 202
+NETWORK_CODE_CHIP_BALANCED: Final = 203
+"""Field 60.3 of a 0320 with the chip data of one transaction that was approved online, where the totals balance."""
+NETWORK_CODE_DECLINED_BALANCED: Final = 204
+"""The same of one that the chip declined."""
+NETWORK_CODE_CHIP_UNBALANCED: Final = 205
+"""As 203 where the totals do not balance: then it is the upload of its transaction as well."""
+NETWORK_CODE_DECLINED_UNBALANCED: Final = 206
 NETWORK_CODE_END_BALANCED: Final = 207
 NETWORK_CODE_SIGN_OFF: Final = 2
 NETWORK_CODE_NONE: Final = 0
@@ -31,6 +38,8 @@ CODE_UPLOAD: Final = "95"
 
 PROCESSING_SETTLEMENT: Final = "920000"
 """Field 3 of the edc 0500 that brings the totals."""
+PROCESSING_CHIP_PROOF: Final = "940000"
+"""Field 3 of the edc 0320 that brings the chip data of one transaction and no money."""
 PROCESSING_SETTLEMENT_AFTER_UPLOAD: Final = "960000"
 """Field 3 of the edc 0500 that closes a batch after its upload."""
 
@@ -64,7 +73,8 @@ MESSAGE_TYPE: Final[Mapping[TransactionClass, MessageType]] = MappingProxyType(
         TransactionClass.COMPLETION_VOID: MessageType.COMPLETION_VOID,
     }
 )
-"""Field 60.1 of the advice or upload of a transaction; exactly the classes that are in totals."""
+"""Field 60.1 of the advice or upload of a transaction; exactly the classes that are in totals. What a chip declined
+has that of the sale that it was to be."""
 
 
 class Reply(IntEnum):
@@ -160,6 +170,27 @@ class UploadDetail:
         if count != 1 or group not in tuple(CardGroup):
             raise MessageError("field 48 holds not exactly one detail of a known card type")
         return cls(CardGroup(group), stan, text[10:30], amount)
+
+
+@dataclass(frozen=True, slots=True)
+class ChipDetail:
+    """Field 62 of a cup 0320 with chip data, 23 characters: card type N2, STAN N6, amount N12, currency N3."""
+
+    group: CardGroup
+    stan: int
+    """Of the transaction itself."""
+    amount: int
+    currency: int
+
+    def encode(self) -> str:
+        return _n(self.group, 2) + _n(self.stan, 6) + _n(self.amount, 12) + _n(self.currency, 3)
+
+    @classmethod
+    def decode(cls, text: str) -> ChipDetail:
+        group, stan, amount, currency = _cut(text, 62, (2, 6, 12, 3))
+        if group not in tuple(CardGroup):
+            raise MessageError("field 62 names no known card type")
+        return cls(CardGroup(group), stan, amount, currency)
 
 
 @dataclass(frozen=True, slots=True)

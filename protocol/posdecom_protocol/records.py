@@ -43,6 +43,10 @@ class ItemKind(IntEnum):
     """0220 that gives back what was sold after the cut-off, where the order says so."""
     CLOSE = 10
     """0500/960000, the edc dialect's close after uploads."""
+    CHIP_PROOF = 11
+    """0320 with the chip data of one transaction and no money: approved (TC), for a dispute, or declined (AAC)."""
+    CHIP_PROOF_UNBALANCED = 12
+    """The same where the totals do not balance, of declined ones only: the uploads hold the others."""
 
 
 _BOUNDS: Final = {

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
+from posdecom_protocol.aes_dukpt import INITIAL_KEY_ID_BYTES
+from posdecom_protocol.data_elements import EncryptedAccount
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.money import TransactionClass
 
@@ -58,7 +60,10 @@ def read_history(lines: Iterable[str], hsm: Hsm) -> Iterator[Posting]:
             line = Line(**json.loads(text))
             kind = TransactionClass[line.transaction_class]
             at = datetime.strptime(line.local_time, "%y%m%d%H%M%S").replace(tzinfo=UTC)
-            card = hsm.open_card(bytes.fromhex(line.account_data))
+            account = bytes.fromhex(line.account_data)
+            # the file is the terminal's own and not a message: there is no TID to hold the key set against
+            key_set = EncryptedAccount.decode(account).ksn[:INITIAL_KEY_ID_BYTES]
+            card = hsm.open_card(account, key_set)
         except (ValueError, TypeError, KeyError):
             raise LocalError(f"history: line {number} is malformed") from None
         yield Posting(

@@ -6,6 +6,7 @@ The list is plain data and the only thing that an oracle needs. From it alone fo
   voids and their originals both count, an adjustment counts its own (additional) amount;
 - the host's books before the visit: every transaction with ``posted``;
 - the host's books after a complete visit: the same, plus every offline sale and adjustment, minus every reversal;
+- chip data that the acquirer must have: of every DECLINED, and of every SALE and OFFLINE_SALE that has some;
 - open pre-authorisations: every PREAUTH that no COMPLETION names as its original.
 
 The same arguments give the same list on every Python: only `random.Random.random` is used, whose sequence for a
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -24,6 +25,7 @@ from posdecom_protocol.errors import LocalError
 from posdecom_protocol.limits import PREAUTHS_MAX, RECORDS_PER_CONTEXT_MAX
 from posdecom_protocol.money import CardGroup, TransactionClass
 
+from .chip import CRYPTOGRAM_OF, chip_data
 from .terminal.device import Context
 
 _T = TypeVar("_T")
@@ -45,7 +47,8 @@ _HOST_COMMITTED_PERCENT: Final = 50
 """Of the pending reversals, those whose authorisation the host had booked when its answer was lost."""
 
 _MIX_PER_MILLE: Final = (
-    (TransactionClass.SALE, 645),
+    (TransactionClass.SALE, 620),
+    (TransactionClass.DECLINED, 25),
     (TransactionClass.OFFLINE_SALE, 160),
     (TransactionClass.VOID, 40),
     (TransactionClass.REFUND, 40),
@@ -55,6 +58,10 @@ _MIX_PER_MILLE: Final = (
     (TransactionClass.REVERSAL, 10),
     (TransactionClass.COMPLETION_VOID, 10),
 )
+_CHIP_PERCENT: Final = 40
+"""Of sales and reversals, those by chip; what was declined was by chip, or it would not be kept."""
+_CHIP_STREAM: Final = 0x9F26
+"""Chips draw from a sequence of their own, so that what is sold does not depend on what they say."""
 _AMOUNTS_PERCENT: Final = (((100, 9_999), 70), ((10_000, 99_999), 25), ((100_000, 500_000), 5))
 
 _ORIGINAL_OF: Final = {
@@ -85,13 +92,15 @@ class Transaction:
     rrn: str
     """12 characters from the host; blanks where the host has not answered."""
     auth_code: str
-    """6 characters; empty where the outcome is unknown (REVERSAL)."""
+    """6 characters; empty where the outcome is unknown (REVERSAL) or none was given (DECLINED)."""
     local_time: str
     """YYMMDDhhmmss, the terminal's clock, UTC."""
     posted: bool
     """The host has it in its books already. Of a REVERSAL: the host had booked the sale that is to be reversed."""
     original: int | None
     """Number of the transaction that a void, adjustment or completion is about, in the same context."""
+    chip_data: bytes = field(default=b"", repr=False)
+    """Field 55; empty where no chip took part."""
 
 
 def populate(
@@ -111,6 +120,7 @@ class _Shop:
 
     def __init__(self, seed: int, count: int, contexts: Sequence[Context], business_start_s: int) -> None:
         self._random = random.Random(seed)
+        self._chips = random.Random(seed * 65_536 + _CHIP_STREAM)
         self._contexts = contexts
         self._records = [0] * len(contexts)
         self._preauths = 0
@@ -125,7 +135,8 @@ class _Shop:
             self._time += timedelta(seconds=1 + self._below(self._gap_s_max))
             position = self._open_context()
             self._records[position] += 1
-            transaction = self._transaction(number, self._contexts[position].index)
+            context = self._contexts[position]
+            transaction = self._with_chip(self._transaction(number, context.index), context)
             self._free.setdefault((transaction.context, transaction.transaction_class), []).append(
                 transaction
             )
@@ -151,11 +162,35 @@ class _Shop:
             amount=self._amount(chosen, original),
             stan=self._stan_shift + number,
             rrn=self._rrn() if answered else " " * 12,
-            auth_code="" if chosen is TransactionClass.REVERSAL else self._digits(6),
+            auth_code=self._auth_code(chosen),
             local_time=self._time.strftime("%y%m%d%H%M%S"),
-            posted=answered or self._is_posted(chosen),
+            posted=(answered and chosen is not TransactionClass.DECLINED) or self._is_posted(chosen),
             original=None if original is None else original.number,
         )
+
+    def _with_chip(self, one: Transaction, context: Context) -> Transaction:
+        is_chip = int(self._chips.random() * 100) < _CHIP_PERCENT
+        if one.transaction_class not in CRYPTOGRAM_OF:
+            return one
+        if one.transaction_class is not TransactionClass.DECLINED and not is_chip:
+            return one
+        data = chip_data(
+            lambda count: bytes(int(self._chips.random() * 256) for _ in range(count)),
+            one.transaction_class,
+            card_prefix=one.card_number[:2],
+            amount=one.amount,
+            currency=context.currency,
+            stan=one.stan,
+            local_time=one.local_time,
+            tid=context.tid,
+        )
+        return replace(one, chip_data=data)
+
+    def _auth_code(self, chosen: TransactionClass) -> str:
+        if chosen is TransactionClass.REVERSAL:
+            return ""
+        code = self._digits(6)
+        return "" if chosen is TransactionClass.DECLINED else code
 
     def _open_context(self) -> int:
         """Position of a context that is not full, the first ones busier than the last."""

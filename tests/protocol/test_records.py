@@ -72,7 +72,7 @@ class TestEachExample:
     ("was", "becomes"),
     [
         ("02 01 28", "00 01 28"),  # kind below the first
-        ("02 01 28", "0B 01 28"),  # kind above the last
+        ("02 01 28", "FF 01 28"),  # kind above the last
         ("02 01 28", "02 40 28"),  # context 64
         ("02 01 28", "02 01 27"),  # a summary of 39 bytes
         ("00000007", "00000000"),  # record 0

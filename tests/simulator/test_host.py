@@ -55,7 +55,7 @@ def recounted(day: list[Transaction], settled: bool) -> Counter[tuple[int, int, 
             kind = TransactionClass.SALE
             booked = one.posted and not settled
         else:
-            booked = one.posted or settled
+            booked = one.posted or (settled and kind is not TransactionClass.DECLINED)
         if booked:
             books[one.stan, kind, one.amount, digest(one.card_number)] += 1
     return books
@@ -358,7 +358,7 @@ def test_a_revoked_key_set_gets_nothing_taken_any_more() -> None:
 
 def test_a_message_nobody_knows_is_refused_for_good() -> None:
     c = counterpart()
-    message = c.teller.message("0320", "206", {48: "0000"})
+    message = c.teller.message("0320", "208", {48: "0000"})
     assert [c.code(message), c.code(message)] == ["12", "12"]
     assert c.code(c.teller.advice(kind="22")) == "12", "a sale is not advised"
 

@@ -25,6 +25,7 @@ from posdecom_protocol.records import Item, ItemKind, Summary, chain_head, decod
 from posdecom_protocol.release import Findings
 
 from .books import Posting, Source
+from .chip import Told, chip_problem
 from .host import CODE_BATCH_CLOSED
 from .hsm import Hsm
 from .ledger import Ledger, Place
@@ -40,6 +41,14 @@ _MUST_ARRIVE: Final = frozenset(
     }
 )
 """Uploads go out only where the totals do not balance, and one of the two ends of an upload never does."""
+
+_PROOFS: Final = frozenset({ItemKind.CHIP_PROOF, ItemKind.CHIP_PROOF_UNBALANCED})
+_BALANCED: Final = frozenset({ItemKind.CHIP_PROOF})
+_UNBALANCED: Final = frozenset({ItemKind.UPLOAD, ItemKind.CHIP_PROOF_UNBALANCED})
+_ALWAYS: Final[Mapping[str, frozenset[ItemKind]]] = MappingProxyType(
+    {"edc": frozenset({ItemKind.CHIP_PROOF})}
+)
+"""By dialect: what must arrive whichever way the totals turn out, besides `_MUST_ARRIVE`."""
 
 _ENDS: Final[Mapping[str, frozenset[ItemKind]]] = MappingProxyType(
     {
@@ -76,6 +85,8 @@ class _Message:
     place: Place
     account: bytes
     """Field 57, empty where the message has none."""
+    chip: bytes
+    """Field 55 likewise."""
     code: str | None
     """The host's answer code, None where the message never arrived."""
     posting: Posting | None
@@ -123,7 +134,7 @@ def audit(
         _check_context(context, own)
         missing += _missing(context, own, ledger)
         if not missing:
-            _check_books(context, own, ledger, hsm)
+            _check_books(context, own, ledger, hsm, key_set)
         if not context.is_empty:
             held = _held(context, ledger, cutoff_at)
             findings[context.index] = replace(_findings(context, own), held=held)
@@ -148,7 +159,8 @@ def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm, key_set: by
     if item.kind in _MONEY and (item.summary is None or stan != place.stan):
         raise Disagreement(f"item {sequence} is about another transaction than it says")
     account = message.binary(57) if 57 in message.fields else b""
-    return _Message(sequence, item, place, account, code, ledger.posting(place._replace(stan=stan)))
+    chip = message.binary(55) if 55 in message.fields else b""
+    return _Message(sequence, item, place, account, chip, code, ledger.posting(place._replace(stan=stan)))
 
 
 def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None:
@@ -166,6 +178,12 @@ def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None
     for one in messages:
         if one.item.kind in _MONEY and uploads.get(one.place.stan) != one.item.summary:
             raise Disagreement(f"item {one.sequence} is money that the totals do not count")
+    told = [
+        Told(one.item.kind, one.item.summary, one.chip) for one in messages if one.item.summary is not None
+    ]
+    problem = chip_problem(context, told)
+    if problem is not None:
+        raise Disagreement(f"context {context.index} {problem}")
     if _by_group(context) != totals:
         raise Disagreement(f"context {context.index}: the seal's totals are not those of its transactions")
 
@@ -173,11 +191,10 @@ def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None
 def _missing(context: SealedContext, messages: Sequence[_Message], ledger: Ledger) -> Iterator[int]:
     """What never arrived. Of the messages that may end the batch one must be approved; which, the totals decide."""
     ends = _ENDS.get(context.dialect, frozenset())
-    has_to = set(_MUST_ARRIVE)
+    has_to = _MUST_ARRIVE | _ALWAYS.get(context.dialect, frozenset())
     if not any(one.is_approved for one in messages if one.item.kind in ends):
-        has_to |= ends
-        if _wants_uploads(context, messages, ledger):
-            has_to.add(ItemKind.UPLOAD)
+        unbalanced = _wants_uploads(context, messages, ledger)
+        has_to |= ends | (_UNBALANCED if unbalanced else _BALANCED)
     for one in messages:
         if one.item.kind in has_to and one.code is None and not (one.item.kind in _MONEY and one.is_booked):
             yield one.sequence
@@ -196,7 +213,8 @@ def _findings(context: SealedContext, messages: Sequence[_Message]) -> Findings:
     for summary in counted:
         assert summary is not None
         total = total.plus(summary.amount)
-    refusals = [one for one in messages if one.item.kind in _MUST_ARRIVE and one.code and not one.was_taken]
+    named = _MUST_ARRIVE | _PROOFS
+    refusals = [one for one in messages if one.item.kind in named and one.code and not one.was_taken]
     refused = Tally()
     for one in refusals:
         if one.item.kind in _MONEY and one.item.summary is not None:
@@ -224,7 +242,9 @@ def _withheld(context: SealedContext, messages: Sequence[_Message]) -> Tally:
     return tally
 
 
-def _check_books(context: SealedContext, messages: Sequence[_Message], ledger: Ledger, hsm: Hsm) -> None:
+def _check_books(
+    context: SealedContext, messages: Sequence[_Message], ledger: Ledger, hsm: Hsm, key_set: bytes
+) -> None:
     """The books' transactions are those of the seal, less exactly what the host refused."""
     refused = {one.place.stan: one for one in messages if one.item.kind in _MONEY and not one.is_booked}
     for one in refused.values():
@@ -238,15 +258,15 @@ def _check_books(context: SealedContext, messages: Sequence[_Message], ledger: L
         summary = one.item.summary
         if one.item.kind is ItemKind.UPLOAD and summary is not None and summary.stan not in refused:
             named.discard(summary.stan)
-            if not one.is_booked or not _is_its_card(one, hsm):
+            if not one.is_booked or not _is_its_card(one, hsm, key_set):
                 raise Disagreement(_OTHER_BOOKS.format(context.index))
     if named:
         raise Disagreement(_OTHER_BOOKS.format(context.index))
 
 
-def _is_its_card(message: _Message, hsm: Hsm) -> bool:
+def _is_its_card(message: _Message, hsm: Hsm, key_set: bytes) -> bool:
     try:
-        card = hsm.open_card(message.account)
+        card = hsm.open_card(message.account, key_set)
     except (MessageError, KeyMaterialError) as error:
         raise Disagreement(f"item {message.sequence} has account data that do not open") from error
     return message.posting is not None and card.digest == message.posting.card

@@ -30,7 +30,7 @@ class Finding(IntEnum):
     """What the host made of an uploaded detail."""
 
     AGREES = 1
-    """The books had the same."""
+    """The books had the same; of what was declined: nothing."""
     POSTED = 2
     """The books did not have it: posted now."""
     DISPUTED = 3
@@ -107,6 +107,21 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class ChipProof:
+    """The last cryptogram of one transaction, kept for a dispute. It moves no money."""
+
+    tid: str
+    batch: int
+    stan: int
+    """Of the transaction; of the message where the finding is REFUSED."""
+    transaction_class: TransactionClass
+    """DECLINED: an AAC, else a TC."""
+    cryptogram: bytes
+    """Tag 9F26; zeros where the finding is REFUSED."""
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
 class BatchEnd:
     tid: str
     batch: int
@@ -139,7 +154,7 @@ class Denial:
     at: int
 
 
-Row: TypeAlias = Exchange | Posting | Withdrawal | Upload | BatchEnd | SignOff | Alarm | Denial
+Row: TypeAlias = Exchange | Posting | Withdrawal | Upload | ChipProof | BatchEnd | SignOff | Alarm | Denial
 
 _TID: Final = Text(8, empty=True)
 _STAN: Final = Whole(999_999)
@@ -180,6 +195,15 @@ _RECORDS: Final[dict[str, Record[Any]]] = {
     ),
     "withdrawal": _record(Withdrawal, tid=_TID, batch=BATCH, stan=_STAN, at=TIME),
     "upload": _record(Upload, tid=_TID, batch=BATCH, stan=_STAN, amount=_AMOUNT, finding=Choice(Finding)),
+    "chip-proof": _record(
+        ChipProof,
+        tid=_TID,
+        batch=BATCH,
+        stan=_STAN,
+        transaction_class=Choice(TransactionClass),
+        cryptogram=Octets(8),
+        finding=Choice(Finding),
+    ),
     "batch-end": _record(
         BatchEnd, tid=_TID, batch=BATCH, balanced=Flag(), uploads_announced=Whole(9999), at=TIME
     ),

@@ -13,18 +13,19 @@ was lost, and the terminal prepared it again): equal gets 94, different is refus
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from posdecom_protocol.aes_dukpt import INITIAL_KEY_ID_BYTES, InitialKeyId
 from posdecom_protocol.data_elements import (
     CODE_APPROVED,
     CODE_DUPLICATE,
     CODE_UPLOAD,
-    MESSAGE_TYPE,
+    NETWORK_CODE_CHIP_BALANCED,
+    NETWORK_CODE_CHIP_UNBALANCED,
+    NETWORK_CODE_DECLINED_BALANCED,
+    NETWORK_CODE_DECLINED_UNBALANCED,
     NETWORK_CODE_END_BALANCED,
     NETWORK_CODE_END_UNBALANCED,
     NETWORK_CODE_NONE,
@@ -32,18 +33,14 @@ from posdecom_protocol.data_elements import (
     NETWORK_CODE_TOTALS,
     PROCESSING_SETTLEMENT,
     PROCESSING_SETTLEMENT_AFTER_UPLOAD,
-    BatchReference,
     BatchSums,
     BatchTotals,
     MessageType,
-    Original,
-    OriginalMessage,
     Reply,
-    UploadDetail,
     decode_upload_count,
 )
 from posdecom_protocol.errors import KeyMaterialError, MessageError
-from posdecom_protocol.iso8583 import ENVELOPE_BYTES, IsoMessage, decode
+from posdecom_protocol.iso8583 import IsoMessage, decode
 from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, TransactionClass
 
 from ..site import BookedTerminal
@@ -54,18 +51,17 @@ from .books import (
     AlarmKind,
     BatchEnd,
     Exchange,
-    Finding,
-    Posting,
     Row,
     SignOff,
     Source,
-    Upload,
     Withdrawal,
 )
-from .hsm import Card, Hsm
-from .ledger import Ledger, Place
+from .hsm import Hsm
+from .ledger import Ledger
+from .requests import CLASS_OF, Request, Verdict, posting_of, read_request, same_money
+from .requests import CODE_INVALID_TRANSACTION as CODE_INVALID_TRANSACTION
+from .uploads import Uploads, counted
 
-CODE_INVALID_TRANSACTION: Final = "12"
 CODE_INVALID_CARD: Final = "14"
 CODE_NO_ORIGINAL: Final = "25"
 CODE_FORMAT: Final = "30"
@@ -82,7 +78,6 @@ ALARMS_PER_KIND_MAX: Final = 1000
 
 _ECHOED: Final = (3, 4, 11, 41, 42, 49, 60)
 
-_CLASS_OF: Final = {message_type: kind for kind, message_type in MESSAGE_TYPE.items()}
 _ADVISED: Final = frozenset(
     {
         TransactionClass.OFFLINE_SALE,
@@ -91,32 +86,6 @@ _ADVISED: Final = frozenset(
         TransactionClass.VOID,
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A message whose form is good."""
-
-    message: IsoMessage
-    place: Place
-    mid: str
-    reference: BatchReference
-    ksn: bytes
-    digest: bytes
-    at: int
-
-    def place_of(self, stan: int) -> Place:
-        """Of another transaction of the same batch."""
-        return Place(self.place.tid, self.place.batch, stan)
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    code: str
-    rows: tuple[Row, ...] = ()
-    totals_reply: str = ""
-    final: bool = True
-    """Whether it becomes the host's word on this KSN and STAN, for ever."""
 
 
 class Host:
@@ -129,6 +98,7 @@ class Host:
     ) -> None:
         self._ledger = ledger
         self._hsm = hsm
+        self.uploads: Final = Uploads(ledger, hsm)
         self._key_sets = {(one.tid, booked.initial_key_id) for booked in terminals for one in booked.contexts}
         self._behaviour = behaviour or Behaviour()
 
@@ -136,7 +106,8 @@ class Host:
         """The answer to ``data`` (no length prefix), or None: nothing can be said to bytes that are no message."""
         try:
             message = decode(data)
-            request = _request(message, data, int(now))
+            _check_type(message)
+            request = read_request(message, data, int(now))
         except MessageError:
             self._commit([Alarm(AlarmKind.MALFORMED, "", 0, int(now))])
             return None
@@ -155,7 +126,7 @@ class Host:
         if kept:
             self._ledger.commit(kept)
 
-    def _judge(self, request: _Request, data: bytes) -> _Verdict:
+    def _judge(self, request: Request, data: bytes) -> Verdict:
         key_set = InitialKeyId(request.ksn[:INITIAL_KEY_ID_BYTES])
         if (request.place.tid, key_set) not in self._key_sets:
             return _alarm(request, AlarmKind.KSN_FOREIGN, CODE_NOT_PERMITTED)
@@ -167,111 +138,95 @@ class Host:
         if earlier is not None:
             return _repeat(request, earlier)
         refusal = self._behaviour.refusal(request.message)
-        verdict = self._handle(request) if refusal is None else _Verdict(refusal)
-        return _counted(request, verdict) if _kind(request) in _UPLOADS else verdict
+        verdict = self._handle(request) if refusal is None else Verdict(refusal)
+        return counted(request, verdict)
 
-    def _handle(self, request: _Request) -> _Verdict:
-        handler = _HANDLERS.get(_kind(request))
+    def _handle(self, request: Request) -> Verdict:
+        handler = _HANDLERS.get(request.kind)
         if handler is None:
-            return _Verdict(CODE_INVALID_TRANSACTION)
+            return Verdict(CODE_INVALID_TRANSACTION)
         ended = self._ledger.batch_end(request.place.tid, request.place.batch) is not None
         if ended and request.message.mti != "0820":
-            return _Verdict(CODE_BATCH_CLOSED)
+            return Verdict(CODE_BATCH_CLOSED)
         try:
             return handler(self, request)
         except MessageError:
-            return _Verdict(CODE_FORMAT)
+            return Verdict(CODE_FORMAT)
         except KeyMaterialError:
-            return _Verdict(CODE_INVALID_CARD)
+            return Verdict(CODE_INVALID_CARD)
 
     # --- one handler per kind of message
 
-    def _take_back(self, request: _Request) -> _Verdict:
+    def _take_back(self, request: Request) -> Verdict:
         """0400: withdraw the original. Unknown to the books is as good: it can not come in any more."""
-        original = self._original(request)
+        original = request.original
+        if original is None:
+            return Verdict(CODE_FORMAT)
         posting = self._ledger.posting(original)
         if posting is None and request.reference.message_type is MessageType.PREAUTH_VOID:
-            return _Verdict(CODE_NO_ORIGINAL)
-        if posting is not None and posting.amount != int(request.message.text(4)):
-            return _Verdict(CODE_AMOUNT_DIFFERS)
-        return _Verdict(CODE_APPROVED, (Withdrawal(*original, request.at),))
+            return Verdict(CODE_NO_ORIGINAL)
+        if posting is not None and posting.amount != request.amount:
+            return Verdict(CODE_AMOUNT_DIFFERS)
+        return Verdict(CODE_APPROVED, (Withdrawal(*original, request.at),))
 
-    def _book(self, request: _Request) -> _Verdict:
+    def _book(self, request: Request) -> Verdict:
         """0220: what was approved offline, or a refund that the order asks for."""
-        kind = _CLASS_OF.get(request.reference.message_type)
+        kind = CLASS_OF.get(request.reference.message_type)
         if kind is None or kind not in _ADVISED:
-            return _Verdict(CODE_INVALID_TRANSACTION)
-        original = self._original(request) if 61 in request.message.fields else None
+            return Verdict(CODE_INVALID_TRANSACTION)
+        original = request.original
         if original is not None and self._ledger.posting(original) is None:
-            return _Verdict(CODE_NO_ORIGINAL)
-        card = self._hsm.open_card(request.message.binary(57))
-        amount, currency = int(request.message.text(4)), _currency(request)
-        posting = _posting(request, request.place.stan, kind, card, amount, currency, Source.ADVICE)
-        posting = replace(posting, original=original.stan if original is not None else 0)
+            return Verdict(CODE_NO_ORIGINAL)
+        card = request.card(self._hsm)
+        amount, currency = request.amount, request.currency
+        proof = request.chip_proof(kind, request.place.stan, amount, currency)
+        posting = posting_of(request, request.place.stan, kind, card, amount, currency, Source.ADVICE)
         booked = self._ledger.posting(request.place)
         if booked is not None:
-            return _Verdict(CODE_DUPLICATE if _same_money(booked, posting) else CODE_SECURITY)
+            return Verdict(CODE_DUPLICATE if same_money(booked, posting) else CODE_SECURITY)
         if self._ledger.was_turned_away(request.place):
-            return _Verdict(CODE_INVALID_TRANSACTION)
+            return Verdict(CODE_INVALID_TRANSACTION)
         if original is not None and SIDE[kind] is Side.CREDIT and amount > self._ledger.refundable(original):
-            return _Verdict(CODE_AMOUNT_DIFFERS)
-        return _Verdict(CODE_APPROVED, (posting,))
+            return Verdict(CODE_AMOUNT_DIFFERS)
+        return Verdict(CODE_APPROVED, (posting, *proof))
 
-    def _compare(self, request: _Request) -> _Verdict:
+    def _compare(self, request: Request) -> Verdict:
         """0500: both sides' totals of the batch, per card group."""
         claimed = BatchTotals.decode(request.message.text(48)).groups
         tid, batch, _ = request.place
         currencies = {one.currency for one in self._ledger.postings(tid, batch)}
-        if currencies - {_currency(request)}:
+        if currencies - {request.currency}:
             replies = Reply.ERROR, Reply.ERROR
         else:
             ours = self._ledger.totals(tid, batch)
             replies = self._reply(claimed[0], ours[0]), self._reply(claimed[1], ours[1])
-        return _Verdict(CODE_APPROVED, totals_reply=BatchTotals(claimed, replies).encode())
+        return Verdict(CODE_APPROVED, totals_reply=BatchTotals(claimed, replies).encode())
 
     def _reply(self, claimed: GroupTotals, ours: GroupTotals) -> Reply:
         agrees = self._behaviour.agrees(claimed.group, claimed == ours)
         return Reply.BALANCED if agrees else Reply.NOT_BALANCED
 
-    def _take_detail(self, request: _Request) -> _Verdict:
-        """0320 with one transaction: confirm it, book what is missing, and leave what differs to a person."""
-        detail = UploadDetail.decode(request.message.text(48))
-        kind = _CLASS_OF.get(request.reference.message_type)
-        if kind is None:
-            return _Verdict(CODE_INVALID_TRANSACTION)
-        card = self._hsm.open_card(request.message.binary(57))
-        posting = _posting(request, detail.stan, kind, card, detail.amount, _currency(request), Source.UPLOAD)
-        is_its_card = card.masked_number == detail.masked_number and card.group is detail.group
-        return self._uploaded(posting, self._finding(posting) if is_its_card else Finding.DISPUTED)
-
-    def _uploaded(self, posting: Posting, finding: Finding) -> _Verdict:
-        upload = Upload(posting.tid, posting.batch, posting.stan, posting.amount, finding)
-        return _Verdict(CODE_APPROVED, (posting, upload) if finding is Finding.POSTED else (upload,))
-
-    def _finding(self, posting: Posting) -> Finding:
-        place = Place(posting.tid, posting.batch, posting.stan)
-        booked = self._ledger.posting(place)
-        if booked is not None:
-            return Finding.AGREES if _same_money(booked, posting) else Finding.DISPUTED
-        return Finding.DISPUTED if self._ledger.was_turned_away(place) else Finding.POSTED
-
-    def _end(self, request: _Request) -> _Verdict:
-        """0320 that ends an upload. Balanced only if the totals were, else once all that it announces is there."""
+    def _end(self, request: Request) -> Verdict:
+        """0320 that ends an upload, once all that it announces is there; as balanced only if the totals were."""
         tid, batch, _ = request.place
         balanced = request.reference.network_code == NETWORK_CODE_END_BALANCED
         count = decode_upload_count(request.message.text(48))
+        proofs = self._ledger.proofs(tid, batch).values()
+        declined = sum(one.transaction_class is TransactionClass.DECLINED for one in proofs)
         if balanced:
-            is_early = self._ledger.replies(tid, batch) != (Reply.BALANCED, Reply.BALANCED)
+            proven = sum(one.transaction_class is TransactionClass.SALE for one in proofs)
+            agreed = self._ledger.replies(tid, batch) == (Reply.BALANCED, Reply.BALANCED)
+            is_early = not agreed or proven + declined < count
         else:
-            is_early = self._ledger.upload_count(tid, batch) < count
+            is_early = self._ledger.upload_count(tid, batch) + declined < count
         return _TOO_EARLY if is_early else _ended(request, balanced, count)
 
-    def _sign_off(self, request: _Request) -> _Verdict:
-        return _Verdict(CODE_APPROVED, (SignOff(request.place.tid, request.place.batch, request.at),))
+    def _sign_off(self, request: Request) -> Verdict:
+        return Verdict(CODE_APPROVED, (SignOff(request.place.tid, request.place.batch, request.at),))
 
     # --- edc: sums without card groups, and one record in each upload
 
-    def _settle(self, request: _Request) -> _Verdict:
+    def _settle(self, request: Request) -> Verdict:
         """0500: 920000 ends the batch if the sums are the same, else asks for the upload; 960000 ends it after that."""
         tid, batch, _ = request.place
         claimed = BatchSums.decode(request.message.text(63))
@@ -283,36 +238,30 @@ class Host:
             case code if code == PROCESSING_SETTLEMENT:
                 equal = claimed == BatchSums.of(self._ledger.totals(tid, batch))
                 agree = all(self._behaviour.agrees(group, equal) for group in CardGroup)
-                return _ended(request, True, 0) if agree else _Verdict(CODE_UPLOAD)
+                return _ended(request, True, 0) if agree else Verdict(CODE_UPLOAD)
             case _:
-                return _Verdict(CODE_INVALID_TRANSACTION)
-
-    def _take_record(self, request: _Request) -> _Verdict:
-        """0320: as `_take_detail`, but the transaction is told in the message's own fields."""
-        kind = _CLASS_OF.get(request.reference.message_type)
-        if kind is None:
-            return _Verdict(CODE_INVALID_TRANSACTION)
-        stan = OriginalMessage.decode(request.message.text(62)).stan
-        card = self._hsm.open_card(request.message.binary(57))
-        amount, currency = int(request.message.text(4)), _currency(request)
-        posting = _posting(request, stan, kind, card, amount, currency, Source.UPLOAD)
-        return self._uploaded(posting, self._finding(posting))
-
-    def _original(self, request: _Request) -> Place:
-        original = Original.decode(request.message.text(61))
-        if original.batch != request.place.batch:
-            raise MessageError("field 61 names another batch than field 60")
-        return request.place_of(original.stan)
+                return Verdict(CODE_INVALID_TRANSACTION)
 
 
-_HANDLERS: Final[Mapping[tuple[str, int], Callable[[Host, _Request], _Verdict]]] = MappingProxyType(
+Handler: TypeAlias = Callable[[Host, Request], Verdict]
+
+
+def _uploads(handler: Callable[[Uploads, Request], Verdict]) -> Handler:
+    return lambda host, request: handler(host.uploads, request)
+
+
+_HANDLERS: Final[Mapping[tuple[str, int], Handler]] = MappingProxyType(
     {
         ("0400", NETWORK_CODE_NONE): Host._take_back,
         ("0220", NETWORK_CODE_NONE): Host._book,
         ("0500", NETWORK_CODE_NONE): Host._settle,
-        ("0320", NETWORK_CODE_NONE): Host._take_record,
+        ("0320", NETWORK_CODE_NONE): _uploads(Uploads.take_record),
         ("0500", NETWORK_CODE_TOTALS): Host._compare,
-        ("0320", NETWORK_CODE_TOTALS): Host._take_detail,
+        ("0320", NETWORK_CODE_TOTALS): _uploads(Uploads.take_detail),
+        ("0320", NETWORK_CODE_CHIP_UNBALANCED): _uploads(Uploads.take_chip_detail),
+        ("0320", NETWORK_CODE_CHIP_BALANCED): _uploads(Uploads.take_proof),
+        ("0320", NETWORK_CODE_DECLINED_BALANCED): _uploads(Uploads.take_proof),
+        ("0320", NETWORK_CODE_DECLINED_UNBALANCED): _uploads(Uploads.take_proof),
         ("0320", NETWORK_CODE_END_BALANCED): Host._end,
         ("0320", NETWORK_CODE_END_UNBALANCED): Host._end,
         ("0820", NETWORK_CODE_SIGN_OFF): Host._sign_off,
@@ -320,86 +269,38 @@ _HANDLERS: Final[Mapping[tuple[str, int], Callable[[Host, _Request], _Verdict]]]
 )
 """MTI and field 60.3. An absent entry is an invalid transaction."""
 
-_UPLOADS: Final = frozenset({("0320", NETWORK_CODE_TOTALS), ("0320", NETWORK_CODE_NONE)})
 _MTIS: Final = frozenset(mti for mti, _ in _HANDLERS)
-_TOO_EARLY: Final = _Verdict(CODE_INVALID_TRANSACTION, final=False)
+_TOO_EARLY: Final = Verdict(CODE_INVALID_TRANSACTION, final=False)
 
 
-def _request(message: IsoMessage, data: bytes, at: int) -> _Request:
-    """`MessageError` when a field that every message has is missing."""
-    message.binary(64)
+def _check_type(message: IsoMessage) -> None:
     if message.mti not in _MTIS:
         raise MessageError("MTI is that of no request")
-    reference = BatchReference.decode(message.text(60))
-    place = Place(message.text(41), reference.batch, int(message.text(11)))
-    digest = hashlib.sha256(data[ENVELOPE_BYTES:]).digest()
-    return _Request(message, place, message.text(42), reference, message.binary(53), digest, at)
 
 
-def _kind(request: _Request) -> tuple[str, int]:
-    return request.message.mti, request.reference.network_code
+def _ended(request: Request, balanced: bool, count: int) -> Verdict:
+    return Verdict(CODE_APPROVED, (BatchEnd(*request.place[:2], balanced, count, request.at),))
 
 
-def _currency(request: _Request) -> int:
-    text = request.message.text(49)
-    if not (text.isascii() and text.isdigit()):
-        raise MessageError("field 49 is not three digits")
-    return int(text)
-
-
-def _counted(request: _Request, verdict: _Verdict) -> _Verdict:
-    """An upload that is refused counts among those received, so that the batch can end."""
-    if verdict.rows:
-        return verdict
-    return replace(verdict, rows=(Upload(*request.place, 0, Finding.REFUSED),))
-
-
-def _ended(request: _Request, balanced: bool, count: int) -> _Verdict:
-    return _Verdict(CODE_APPROVED, (BatchEnd(*request.place[:2], balanced, count, request.at),))
-
-
-def _repeat(request: _Request, earlier: Exchange) -> _Verdict:
+def _repeat(request: Request, earlier: Exchange) -> Verdict:
     if earlier.ksn == request.ksn and earlier.digest == request.digest:
         code = CODE_DUPLICATE if earlier.code == CODE_APPROVED else earlier.code
-        return _Verdict(code, totals_reply=earlier.totals_reply, final=False)
+        return Verdict(code, totals_reply=earlier.totals_reply, final=False)
     kind = AlarmKind.KSN_REUSED if earlier.ksn == request.ksn else AlarmKind.STAN_REUSED
     return _alarm(request, kind, CODE_SECURITY)
 
 
-def _alarm(request: _Request, kind: AlarmKind, code: str) -> _Verdict:
-    return _Verdict(code, (Alarm(kind, request.place.tid, request.place.stan, request.at),), final=False)
+def _alarm(request: Request, kind: AlarmKind, code: str) -> Verdict:
+    return Verdict(code, (Alarm(kind, request.place.tid, request.place.stan, request.at),), final=False)
 
 
-def _exchange(request: _Request, verdict: _Verdict) -> Exchange:
+def _exchange(request: Request, verdict: Verdict) -> Exchange:
     return Exchange(
         *request.place, request.ksn, request.digest, verdict.code, verdict.totals_reply, request.at
     )
 
 
-def _posting(
-    request: _Request,
-    stan: int,
-    kind: TransactionClass,
-    card: Card,
-    amount: int,
-    currency: int,
-    source: Source,
-) -> Posting:
-    tid, batch, _ = request.place
-    return Posting(
-        tid, request.mid, batch, stan, kind, card.group, amount, currency, card.digest, source, request.at
-    )
-
-
-def _same_money(booked: Posting, named: Posting) -> bool:
-    return (booked.transaction_class, booked.amount, booked.card) == (
-        named.transaction_class,
-        named.amount,
-        named.card,
-    )
-
-
-def _answer(message: IsoMessage, verdict: _Verdict) -> bytes:
+def _answer(message: IsoMessage, verdict: Verdict) -> bytes:
     fields: dict[int, str | bytes] = {n: message.fields[n] for n in _ECHOED if n in message.fields}
     fields[39] = verdict.code
     if verdict.totals_reply:

@@ -60,9 +60,15 @@ class Hsm:
         with keys:
             return cmac8_matches(keys.mac, mac_input(message), message[-MAC_BYTES:])
 
-    def open_card(self, field_57: bytes) -> Card:
-        """`MessageError` for an unknown scheme, `KeyMaterialError` for what does not decrypt."""
+    def open_card(self, field_57: bytes, key_set: bytes) -> Card:
+        """``key_set``: initial key id (8 bytes) of the terminal whose message it is.
+
+        `MessageError` for an unknown scheme; `KeyMaterialError` for what another terminal encrypted, or what does not
+        decrypt: account data lifted out of one terminal's message prove nothing in another's.
+        """
         account = EncryptedAccount.decode(field_57)
+        if not account.ksn.startswith(key_set):
+            raise KeyMaterialError("account data are under the key set of another terminal")
         with self._keys(account.ksn, _Use.ACCOUNT_DATA) as keys:
             pan = decrypt_account_data(keys.data, account.cipher).pan
         digest = hmac.new(self._digest_key.data, pan.encode("ascii"), hashlib.sha256).digest()

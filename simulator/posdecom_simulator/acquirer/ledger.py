@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, assert_never
 
@@ -19,6 +19,7 @@ from .books import (
     Alarm,
     AlarmKind,
     BatchEnd,
+    ChipProof,
     Denial,
     Exchange,
     Posting,
@@ -111,6 +112,7 @@ class Ledger:
         self._batches: dict[tuple[str, int], list[Posting]] = {}
         self._withdrawn: set[Place] = set()
         self._uploads: dict[tuple[str, int], list[Upload]] = {}
+        self._proofs: dict[tuple[str, int], dict[int, ChipProof]] = {}
         self._ends: dict[tuple[str, int], BatchEnd] = {}
         self._replies: dict[tuple[str, int], tuple[Reply, Reply]] = {}
         self._signed_off: set[tuple[str, int]] = set()
@@ -193,6 +195,10 @@ class Ledger:
         """How many different details came, whatever was made of them."""
         return len({one.stan for one in self.uploads(tid, batch)})
 
+    def proofs(self, tid: str, batch: int) -> Mapping[int, ChipProof]:
+        """What chips said of transactions of the batch, by STAN."""
+        return self._proofs.get((tid, batch), {})
+
     def unconfirmed(self, tid: str, batch: int) -> list[Posting]:
         """Money that the books have and the terminal did not name in the upload that it ended: for a person."""
         end = self._ends.get((tid, batch))
@@ -231,6 +237,8 @@ class Ledger:
                 self._withdrawn.add(Place(row.tid, row.batch, row.stan))
             case Upload():
                 self._uploads.setdefault((row.tid, row.batch), []).append(row)
+            case ChipProof():
+                self._proofs.setdefault((row.tid, row.batch), {})[row.stan] = row
             case BatchEnd():
                 self._ends[row.tid, row.batch] = row
             case SignOff():

@@ -123,7 +123,8 @@ def _settled_names(store: Store, context: int) -> list[str]:
     completed = {one.original for one in records if one.transaction_class is TransactionClass.COMPLETION}
     preauths = [one for one in records if one.number in completed]
     money = [one for one in records if one.posted and SIDE[one.transaction_class] is not Side.NEITHER]
-    return [slots.transaction_name(one.number) for one in (*preauths, *money)]
+    declined = [one for one in records if one.transaction_class is TransactionClass.DECLINED]
+    return [slots.transaction_name(one.number) for one in (*preauths, *money, *declined)]
 
 
 def _mark_delivered(store: Store, sequence: int) -> None:
@@ -152,10 +153,7 @@ def _keep_refund(store: Store, sale: StoredTransaction, stan: int) -> None:
     if any((one.context, one.stan) == (sale.context, stan) for one in records):
         return
     number = 1 + max(one.number for one in records)
-    kind = TransactionClass.REFUND
-    refund = replace(
-        sale, number=number, transaction_class=kind, stan=stan, posted=True, original=sale.number
-    )
+    refund = sale.given_back(number, stan, posted=True)
     store.put({slots.transaction_name(number): refund.encode()})
 
 

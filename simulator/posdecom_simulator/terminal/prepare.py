@@ -4,15 +4,15 @@ Per context (compose.py): reversals, voids of open pre-authorisations and refund
 the totals, one upload per transaction that is in the totals, what ends an upload, the sign-off. Nothing is composed
 later and nothing twice: a repeat is the same bytes.
 
-Counted in the totals: what the host has or gets before the totals. Not counted: pre-authorisations, reversals, and
-what is withheld, that is offline sales and adjustments after the cut-off that the host has not had (nobody was
-charged). Refunds that the order asks for go into the batch and its totals, but are no records.
+Counted in the totals: what the host has or gets before the totals. Not counted: pre-authorisations, reversals, what a
+chip declined, and what is withheld, that is offline sales and adjustments after the cut-off that the host has not had
+(nobody was charged). Refunds that the order asks for go into the batch and its totals, but are no records.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -114,6 +114,7 @@ def _sort(records: Sequence[StoredTransaction], rules: Rules, stans: StanCounter
         refunds=refunds,
         counted=[one for one in records if one.number not in kept_back and _is_money(one)] + refunds,
         withheld=withheld,
+        declined=[one for one in records if one.transaction_class is TransactionClass.DECLINED],
     )
 
 
@@ -122,7 +123,7 @@ def _is_money(one: StoredTransaction) -> bool:
 
 
 def _refund(sale: StoredTransaction, stans: StanCounter) -> StoredTransaction:
-    return replace(sale, transaction_class=TransactionClass.REFUND, stan=stans.next(), original=sale.number)
+    return sale.given_back(sale.number, stans.next(), posted=True)
 
 
 def _sealed(context: Context, batch: Batch, items_before: int, items: int) -> SealedContext:

@@ -6,12 +6,12 @@ first six and the last four digits.
 
 Layout (big-endian): number 4, context 1, class 1, group 1, posted 1, amount 6, STAN 3, RRN 12, authorisation code
 6 (blanks if none), local time 6 BCD, original 4 (0 if none), first six 3 BCD, last four 2 BCD, digits of the card
-number 1, account data (field 57) with 1 byte of length.
+number 1, account data (field 57) with 1 byte of length, chip data (field 55, empty for a magnetic stripe) likewise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import construct
@@ -53,6 +53,25 @@ class StoredTransaction:
     """How many digits the card number has."""
     account_data: bytes = field(repr=False)
     """Field 57: scheme, KSN, ciphertext."""
+    chip_data: bytes = field(default=b"", repr=False)
+    """Field 55 (chip_data.py); empty where no chip took part."""
+
+    @property
+    def is_chip(self) -> bool:
+        return bool(self.chip_data)
+
+    def given_back(self, number: int, stan: int, *, posted: bool) -> StoredTransaction:
+        """The refund of all of this sale. No card is there for it, so no chip takes part."""
+        kind = TransactionClass.REFUND
+        return replace(
+            self,
+            number=number,
+            transaction_class=kind,
+            stan=stan,
+            posted=posted,
+            original=self.number,
+            chip_data=b"",
+        )
 
     def encode(self) -> bytes:
         """The record's bytes, see the module."""
@@ -73,6 +92,7 @@ class StoredTransaction:
                 "last4": bytes.fromhex(self.last4),
                 "card_digits": self.card_digits,
                 "account_data": self.account_data,
+                "chip_data": self.chip_data,
             }
         )
         return data
@@ -98,6 +118,7 @@ class StoredTransaction:
                 last4=bytes(row.last4).hex(),
                 card_digits=row.card_digits,
                 account_data=bytes(row.account_data),
+                chip_data=bytes(row.chip_data),
             )
         except (construct.ConstructError, ValueError):
             raise LocalError("stored transaction is malformed") from None
@@ -119,6 +140,7 @@ _RECORD: Final = construct.Struct(
     "last4" / construct.Bytes(2),
     "card_digits" / construct.Int8ub,
     "account_data" / construct.Prefixed(construct.Int8ub, construct.GreedyBytes),
+    "chip_data" / construct.Prefixed(construct.Int8ub, construct.GreedyBytes),
     construct.Terminated,
 )
 
@@ -145,4 +167,5 @@ def store_transaction(transaction: Transaction, keys: Keys) -> StoredTransaction
         last4=card[-4:],
         card_digits=len(card),
         account_data=EncryptedAccount(ksn.encode(), cipher).encode(),
+        chip_data=transaction.chip_data,
     )
