@@ -21,7 +21,7 @@ READS_AHEAD: Final = 6
 """Of records that compress 2.4 : 1, a hundred milliseconds of a line of 3 Mbaud: longer than a disk syncs."""
 
 GROUP_S: Final = 0.2
-GROUP_BYTES: Final = 64 * 1024
+GROUP_BYTES: Final = 32 * 1024
 """Nothing waits for its sync beyond either of them: what is lost if the laptop dies, and read again."""
 
 

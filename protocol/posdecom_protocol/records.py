@@ -10,12 +10,11 @@ Layout (big-endian): kind 1, context 1, summary length 1 (0 or 40), summary, mes
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
-
-import construct
+from typing import Final
 
 from .errors import MessageError
 from .limits import CONTEXTS_MAX, ITEM_BYTES_MAX
@@ -108,53 +107,49 @@ class Item:
             raise ValueError(f"context is not 0 to {CONTEXTS_MAX - 1}")
 
 
-_SUMMARY = construct.Struct(
-    "record" / construct.Int32ub,
-    "transaction_class" / construct.Int8ub,
-    "group" / construct.Int8ub,
-    "stan" / construct.Int24ub,
-    "rrn" / construct.Bytes(12),
-    "amount" / construct.BytesInteger(6),
-    "currency" / construct.Int16ub,
-    "local_time" / construct.Bytes(6),
-    "first6" / construct.Bytes(3),
-    "last4" / construct.Bytes(2),
-)
-_ITEM = construct.Struct(
-    "kind" / construct.Int8ub,
-    "context" / construct.Int8ub,
-    "summary" / construct.Prefixed(construct.Int8ub, construct.GreedyBytes),
-    "message" / construct.Prefixed(construct.Int16ub, construct.GreedyBytes),
-)
+_HEAD: Final = struct.Struct(">BBB")
+_SUMMARY: Final = struct.Struct(">IBB3s12s6sH6s3s2s")
+"""Record, class, group, STAN, RRN, amount, currency, local time, first 6, last 4. With `struct`, because each item of a
+flush passes here: 140 us as a construct declaration, of which the reader of a line of 3 Mbaud has 800."""
+_LENGTH: Final = struct.Struct(">H")
 
 CHAIN_START: Final = hashlib.sha256(b"posdecom/items/1").digest()
 
 
 def encode_item(item: Item) -> bytes:
     """The item as it is stored, hashed and sent; `ValueError` over `ITEM_BYTES_MAX` bytes."""
-    summary = b"" if item.summary is None else _SUMMARY.build(_summary_fields(item.summary))
-    data: bytes = _ITEM.build(
-        {"kind": item.kind, "context": item.context, "summary": summary, "message": item.message}
-    )
+    summary = b"" if item.summary is None else _encode_summary(item.summary)
+    if len(item.message) > ITEM_BYTES_MAX:
+        raise ValueError(f"message of {len(item.message)} bytes; an item has at most {ITEM_BYTES_MAX}")
+    head = _HEAD.pack(item.kind, item.context, len(summary))
+    data = head + summary + _LENGTH.pack(len(item.message)) + item.message
     if len(data) > ITEM_BYTES_MAX:
         raise ValueError(f"item of {len(data)} bytes; at most {ITEM_BYTES_MAX}")
     return data
 
 
 def decode_item(data: bytes) -> Item:
-    """Inverse of `encode_item`; `MessageError` unless re-encoding gives the same bytes."""
+    """Inverse of `encode_item`; `MessageError` unless re-encoding would give the same bytes."""
     if len(data) > ITEM_BYTES_MAX:
         raise MessageError(f"item of {len(data)} bytes; at most {ITEM_BYTES_MAX}")
     try:
-        fields = _ITEM.parse(data)
-        summary = _summary_from(_SUMMARY.parse(fields.summary)) if fields.summary else None
-        item = Item(ItemKind(fields.kind), fields.context, summary, bytes(fields.message))
-        canonical = encode_item(item)
-    except (construct.ConstructError, ValueError) as error:
+        return _decode_item(data)
+    except (struct.error, ValueError) as error:
         raise MessageError("item is malformed") from error
-    if canonical != data:
+
+
+def _decode_item(data: bytes) -> Item:
+    """Every field is of a fixed width or fills what is left, so that what is read is also what would be written."""
+    kind, context, summary_bytes = _HEAD.unpack_from(data)
+    length_at = _HEAD.size + summary_bytes
+    (message_bytes,) = _LENGTH.unpack_from(data, length_at)
+    message = data[length_at + _LENGTH.size :]
+    if len(message) < message_bytes:
+        raise ValueError("the item is cut off")
+    if len(message) > message_bytes or summary_bytes > _SUMMARY.size:
         raise MessageError("item is not in its one encoding")
-    return item
+    summary = _decode_summary(data[_HEAD.size : length_at]) if summary_bytes else None
+    return Item(ItemKind(kind), context, summary, message)
 
 
 def chain(head: bytes, sequence: int, item: bytes) -> bytes:
@@ -170,33 +165,34 @@ def chain_head(items: Iterable[bytes]) -> bytes:
     return head
 
 
-def _summary_fields(summary: Summary) -> dict[str, Any]:
-    return {
-        "record": summary.record,
-        "transaction_class": summary.transaction_class,
-        "group": summary.group,
-        "stan": summary.stan,
-        "rrn": summary.rrn.encode("ascii"),
-        "amount": summary.amount,
-        "currency": summary.currency,
-        "local_time": bytes.fromhex(summary.local_time),
-        "first6": bytes.fromhex(summary.first6),
-        "last4": bytes.fromhex(summary.last4),
-    }
+def _encode_summary(summary: Summary) -> bytes:
+    return _SUMMARY.pack(
+        summary.record,
+        summary.transaction_class,
+        summary.group,
+        summary.stan.to_bytes(3, "big"),
+        summary.rrn.encode("ascii"),
+        summary.amount.to_bytes(6, "big"),
+        summary.currency,
+        bytes.fromhex(summary.local_time),
+        bytes.fromhex(summary.first6),
+        bytes.fromhex(summary.last4),
+    )
 
 
-def _summary_from(fields: Any) -> Summary:
+def _decode_summary(data: bytes) -> Summary:
+    record, of, group, stan, rrn, amount, currency, local_time, first6, last4 = _SUMMARY.unpack(data)
     return Summary(
-        record=fields.record,
-        transaction_class=TransactionClass(fields.transaction_class),
-        group=CardGroup(fields.group),
-        stan=fields.stan,
-        rrn=bytes(fields.rrn).decode("ascii"),
-        amount=fields.amount,
-        currency=fields.currency,
-        local_time=bytes(fields.local_time).hex(),
-        first6=bytes(fields.first6).hex(),
-        last4=bytes(fields.last4).hex(),
+        record=record,
+        transaction_class=TransactionClass(of),
+        group=CardGroup(group),
+        stan=int.from_bytes(stan, "big"),
+        rrn=rrn.decode("ascii"),
+        amount=int.from_bytes(amount, "big"),
+        currency=currency,
+        local_time=local_time.hex(),
+        first6=first6.hex(),
+        last4=last4.hex(),
     )
 
 
