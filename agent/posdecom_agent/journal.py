@@ -183,6 +183,21 @@ class MemoryJournal:
             raise LocalError("journal: used after close")
 
 
+class Found(Protocol):
+    """What a statement gives, as a `sqlite3.Cursor` does."""
+
+    def fetchall(self) -> list[Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Database(Protocol):
+    """What is asked of SQLite: a `sqlite3.Connection`, or the world's, on a disk that forgets."""
+
+    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Found: ...
+    def executemany(self, statement: str, entries: Sequence[Sequence[Any]], /) -> Found: ...
+    def close(self) -> None: ...
+
+
 class SqliteJournal:
     """A journal in one SQLite file; made by `open` only. For one thread of one process.
 
@@ -190,7 +205,7 @@ class SqliteJournal:
     as any descriptor on it is closed (fcntl(2)).
     """
 
-    def __init__(self, connection: sqlite3.Connection, free_bytes: Callable[[], int]) -> None:
+    def __init__(self, connection: Database, free_bytes: Callable[[], int]) -> None:
         self._connection = connection
         self._free_bytes = free_bytes
         self._summary = _Summary()
@@ -207,8 +222,12 @@ class SqliteJournal:
         Errors: every `StorageError`.
         """
         require_safe_place(path, mounts)
-        connection = _connect(path)
-        journal = cls(connection, free_bytes or (lambda: free_bytes_at(path.parent)))
+        return cls.over(_connect(path), free_bytes or (lambda: free_bytes_at(path.parent)))
+
+    @classmethod
+    def over(cls, connection: Database, free_bytes: Callable[[], int]) -> SqliteJournal:
+        """Verify the journal in an open database; closes it where it raises one of `StorageError`."""
+        journal = cls(connection, free_bytes)
         try:
             _set_pragmas(connection)
             _require_schema(connection)
@@ -330,7 +349,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise _translated(error, 0) from error
 
 
-def _set_pragmas(connection: sqlite3.Connection) -> None:
+def _set_pragmas(connection: Database) -> None:
     for name, value, expected in _PRAGMAS:
         connection.execute(f"PRAGMA {name}={value}").fetchall()
         ((found,),) = connection.execute(f"PRAGMA {name}").fetchall()
@@ -338,7 +357,7 @@ def _set_pragmas(connection: sqlite3.Connection) -> None:
             raise StorageFailed(N_("SQLite does not take {name}={value} here", name=name, value=value))
 
 
-def _require_schema(connection: sqlite3.Connection) -> None:
+def _require_schema(connection: Database) -> None:
     """Lay the schema into an empty file; refuse any other than ours."""
     found = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master ORDER BY rowid")]
     ((application,),) = connection.execute("PRAGMA application_id").fetchall()

@@ -220,7 +220,7 @@ def test_a_second_opener_finds_the_journal_busy(path: Path) -> None:
 
 def test_the_settings_that_make_a_commit_durable_are_in_force(path: Path) -> None:
     journal = SqliteJournal.open(path)
-    ask = {name: journal._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in DURABLE}
+    ask = {name: journal._connection.execute(f"PRAGMA {name}").fetchall()[0][0] for name in DURABLE}
     assert ask == DURABLE
     assert not Path(f"{path}-shm").exists()
     journal.close()
