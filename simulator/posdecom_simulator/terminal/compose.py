@@ -82,13 +82,23 @@ _OF_PREAUTHS: Final = (TransactionClass.COMPLETION, TransactionClass.COMPLETION_
 
 
 class StanCounter:
-    """The terminal's STANs: 1 to 999999 and round again."""
+    """The terminal's STANs: 1 to 999999 and round again, past those that a stored transaction has.
+
+    Within a batch a STAN stands for one message and one transaction: a host refuses the second one for ever.
+    """
 
     def __init__(self, last: int) -> None:
         self.last = last
+        self._taken: frozenset[int] = frozenset()
+
+    def avoid(self, taken: Iterable[int]) -> None:
+        """Give none of these: at most 64 * 999, so there always is another."""
+        self._taken = frozenset(taken)
 
     def next(self) -> int:
         self.last = self.last % STAN_MAX + 1
+        while self.last in self._taken:
+            self.last = self.last % STAN_MAX + 1
         return self.last
 
 

@@ -82,6 +82,7 @@ def prepare(
     records: dict[int, list[StoredTransaction]] = {context.index: [] for context in contexts}
     for one in transactions:
         records[one.context].append(one)
+    stans.avoid(one.stan for one in transactions)
     for context in contexts:
         batch = _sort(records[context.index], rules, stans)
         composed = Composer(context, keys, stans).compose(batch)
