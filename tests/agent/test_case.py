@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from posdecom_agent.case.checklist import decode_case, encode_case, label_of, stated_points
 from posdecom_agent.case.file import CASE_BYTES_MAX, Case, CaseError, read_case
-from posdecom_agent.case.kinds import Choice
+from posdecom_agent.case.kinds import Choice, Words
 from posdecom_agent.case.points import SECTIONS, Point, Section, single_points
 from posdecom_agent.case.question import ask_case
 from posdecom_agent.case.template import write_template
@@ -194,7 +194,7 @@ def test_every_section_point_and_word_of_a_list_has_both_languages() -> None:
             assert words.en == "SHA-256" or any("\u4e00" <= letter <= "\u9fff" for letter in words.zh), words
 
 
-def _meanings(section: Section) -> list[object]:
+def _meanings(section: Section) -> list[Words]:
     kinds = [point.kind for point in section.points if isinstance(point.kind, Choice)]
     return [meaning for kind in kinds for _word, meaning in kind.words]
 

@@ -12,7 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from posdecom_protocol.documents.certificate import CasePoint, Certificate, Standing
+from posdecom_protocol.wording import Text
 
+from ..wording import N_, said
 from . import witness
 from .file import Case
 from .kinds import Choice, Words
@@ -21,7 +23,7 @@ from .proofs import AT_THE_ACQUIRER, AT_THE_TERMINAL, PREFIX, Held, closure_poin
 
 WITNESSED: Final = "machine.witnessed"
 WITNESSED_LABEL: Final = Words("A key signed what is stated", "所述内容已由密钥签名")
-NO_CASE: Final = CasePoint("case", Standing.OPEN, "no case file was given")
+NO_CASE: Final = CasePoint("case", Standing.OPEN, N_("no case file was given"))
 STANDING_WORDS: Final[dict[Standing, Words]] = {
     Standing.PROVED: Words("proved by the machine", "机器证明"),
     Standing.STATED: Words("stated by a person", "人工陈述"),
@@ -66,7 +68,7 @@ def label_of(key: str) -> Words:
 
 def section_of(key: str) -> Words:
     """The heading that ``key`` stands under."""
-    section = BY_NAME.get(key.partition(".")[0])
+    section = BY_NAME.get(WITNESS if key == WITNESSED else key.partition(".")[0])
     return Words("Money and keys", "款项与密钥") if section is None else section.label
 
 
@@ -77,6 +79,8 @@ def meaning_of(point: CasePoint) -> Words:
     known = None if section is None else section.point(name)
     if known is not None and isinstance(known.kind, Choice):
         return known.kind.meaning(point.text)
+    if isinstance(point.text, Text):
+        return Words(point.text, said(point.text, "zh"))
     return _YES_NO.get(point.text, Words(point.text, point.text))
 
 
@@ -102,7 +106,7 @@ def _section_points(section: Section, case: Case) -> Iterator[CasePoint]:
     if section.many:
         yield from _rows(section, case)
     elif section.name == WITNESS and case.get("witness.name") is None:
-        yield CasePoint(WITNESS, Standing.OPEN, "nobody witnessed it")
+        yield CasePoint(WITNESS, Standing.OPEN, N_("nobody witnessed it"))
     else:
         yield from _singles(section, case)
 
@@ -135,8 +139,8 @@ def _witnessed(answers: Mapping[str, str]) -> Iterable[CasePoint]:
     if witness.KEY not in answers:
         return ()
     if not witness.signature_holds(answers):
-        return (CasePoint(WITNESSED, Standing.OPEN, "the signature is over other words"),)
-    return (CasePoint(WITNESSED, Standing.PROVED, f"key {witness.fingerprint(answers)}"),)
+        return (CasePoint(WITNESSED, Standing.OPEN, N_("the signature is over other words")),)
+    return (CasePoint(WITNESSED, Standing.PROVED, N_("key {key}", key=witness.fingerprint(answers))),)
 
 
 def _not_overstated(point: CasePoint) -> CasePoint:
