@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from posdecom_protocol.errors import PosdecomError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: module below this package (the world lies beside it: it joins the agent too), help in one line
@@ -18,6 +20,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "acquirer": (".commands.acquirer", "Run the acquirer: ISO 8583 host and release desk."),
     "line": (".commands.line", "Join two pseudo-terminals by a serial line, good or bad."),
     "memory": (".commands.memory", "Show a terminal's memory: copies, spare blocks, wear."),
+    "bind": (".commands.bind", "The maker: hand a blank terminal to its next owner."),
+    "load": (".commands.load", "Load a blank terminal with its next owner's keys."),
     "tamper": (".commands.tamper", "Trip a terminal's tamper circuit."),
     "forensics": (".commands.forensics", "Search a terminal's memory for every key that it ever held."),
     "world": ("posdecom_world.command", "Whole decommissions in virtual time, with faults, from seeds."),
@@ -36,6 +40,13 @@ class LazyGroup(click.Group):
         found = importlib.import_module(COMMANDS[cmd_name][0], __package__).command
         assert isinstance(found, click.Command)
         return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """An error that a module names is told in one line, with exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except PosdecomError as error:
+            raise click.ClickException(str(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

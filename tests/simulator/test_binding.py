@@ -106,6 +106,19 @@ def test_the_former_owner_has_no_say_any_more(world: World) -> None:
         life.freeze()
 
 
+def test_whoever_loads_the_keys_changes_neither_identity_nor_maker(world: World) -> None:
+    life = world.blank()
+    for_life = (slots.MAKER_ANCHORS, slots.CHANNEL_CERTIFICATE, slots.ATTESTATION_CERTIFICATE)
+    names = (*for_life, *(slot.key for slot in slots.IDENTITY))
+    before = {name: life.store.get(name) for name in names}
+    stranger = SiteTerminal.load(
+        world.other.terminal("PD-000001")
+    )  # has another maker, who calls one so, too
+    personalise(life.store, stranger, (), life.note, bind=issue(world.bind_for(life), world.maker))
+    assert {name: life.store.get(name) for name in names} == before
+    assert life.boot().device.ueid == life.site.settings.ueid != stranger.settings.ueid
+
+
 def test_of_the_former_owners_keys_none_comes_back(world: World) -> None:
     life = world.estate.life()
     identity = {slot.name for slot in slots.IDENTITY}

@@ -227,7 +227,7 @@ class Judge:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "busy", "operations_min"), [(32, 40, 150), pytest.param(64, 120, 300, marks=pytest.mark.long)]
+    ("blocks", "busy", "operations_min"), [(32, 40, 150), pytest.param(64, 120, 200, marks=pytest.mark.long)]
 )
 def test_a_cut_at_every_operation_of_the_erase_loses_no_proof_and_leaves_no_secret(
     blocks: int, busy: int, operations_min: int, demo: Demo

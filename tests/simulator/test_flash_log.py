@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from posdecom_simulator.memory.flash import Flash, FlashShape
-from posdecom_simulator.memory.flash_log import FlashLog, MemoryFull
+from posdecom_simulator.memory.flash_log import FlashLog
 from posdecom_simulator.memory.image import Geometry, Image
-from posdecom_simulator.memory.supply import Operation, PowerCut, Supply, steady
+from posdecom_simulator.memory.supply import MemoryFull, Operation, PowerCut, Supply, steady
 from posdecom_simulator.memory.survey import Use, survey_flash
 from power import CUTS, CutAt, EveryCut
 

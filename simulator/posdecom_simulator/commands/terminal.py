@@ -13,7 +13,6 @@ import click
 from ..forensics.record import Note, note_nothing
 from ..forensics.secrets_file import note_in
 from ..history import write_history
-from ..memory.image import Image
 from ..population import TRADING_S, populate
 from ..site import SiteTerminal
 from ..terminal.faces import BAUD_DEFAULT, Face, PtyFace, SerialFace, TcpFace
@@ -24,6 +23,7 @@ from ..terminal.process_memory import protect
 from ..terminal.recording import RecordingStore
 from ..terminal.serve import serve
 from ..terminal.store import Store
+from .state import held_state
 
 
 @click.command(
@@ -71,28 +71,31 @@ def command(
         raise click.UsageError("say where to answer: one of --pty, --port, --tcp")
     protect()
     note = note_nothing if record_secrets is None else note_in(record_secrets)
-    store = RecordingStore(HardwareStore(Image.open(state)), note)
-    if not is_personalised(store):
-        _first_start(store, site, serial, _Day(transactions, seed), note)
-    serve(
-        store,
-        _face(state, link, port_url, baud, tcp),
-        lambda name: click.echo(f"terminal {serial} answers on {name}"),
-    )
+    with held_state(state) as image:
+        store = RecordingStore(HardwareStore(image), note)
+        if not is_personalised(store):
+            first_day(store, site, serial, Day(transactions, seed), note)
+        serve(
+            store,
+            _face(state, link, port_url, baud, tcp),
+            lambda name: click.echo(f"terminal {serial} answers on {name}"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class _Day:
+class Day:
     transactions: int
     seed: int
 
 
-def _first_start(store: Store, site: Path, serial: str, day: _Day, note: Note) -> None:
+def first_day(
+    store: Store, site: Path, serial: str, day: Day, note: Note, *, bind: bytes | None = None
+) -> None:
     """A day of trade that ended an hour ago; what the acquirer saw of it goes into the acquirer's folder."""
     terminal = SiteTerminal.load(site / "terminals" / serial)
     opened_at = int(time.time()) - TRADING_S - 3600
     population = populate(day.seed, day.transactions, terminal.settings.contexts, opened_at)
-    personalise(store, terminal, population, note)
+    personalise(store, terminal, population, note, bind=bind)
     folder = site / "acquirer" / "history"
     folder.mkdir(mode=0o700, exist_ok=True)
     lines = write_history(terminal.settings.contexts, transactions_of(store))

@@ -20,10 +20,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from posdecom_protocol.errors import PosdecomError
-
 from . import flash_layout as layout
 from .flash import BLANK, Flash
+from .supply import MemoryFull
 
 SPARE_BLOCKS_MIN: Final = 3
 """Below, blocks are collected: one to copy into, one for when that wears out meanwhile, one more."""
@@ -37,10 +36,6 @@ PART_BYTES_MIN: Final = 64
 """A smaller rest of a block is left unused."""
 STUCK_BITS_PER_BLOCK_MAX: Final = 64
 """More bits than that at 0 after an erase are no worn cells: the erase did not work."""
-
-
-class MemoryFull(PosdecomError):
-    """The flash has no room for another value."""
 
 
 class _Held(NamedTuple):
@@ -279,7 +274,7 @@ class FlashLog:
         if blocks >= layout.PARTS_MAX:
             raise MemoryFull(f"a value of {value_bytes} bytes has too many parts")
         if sum(self._live_bytes) + value_bytes > self._capacity_bytes():
-            raise MemoryFull(f"no room for {value_bytes} bytes more")
+            raise MemoryFull(f"the flash has no room for {value_bytes} bytes more")
         wanted = SPARE_BLOCKS_MIN + blocks
         for _ in range(self._flash.shape.blocks):
             if len(self._spare) >= wanted:

@@ -22,6 +22,10 @@ class PowerCut(PosdecomError):
     """The supply failed: nothing after the last completed change happened."""
 
 
+class MemoryFull(PosdecomError):
+    """A chip has no room for another value."""
+
+
 class Action(Enum):
     PROGRAM = "program"
     ERASE = "erase"

@@ -19,8 +19,9 @@ from ..forensics.record import Kind, Note, note_nothing
 from ..population import Transaction
 from ..site import SiteTerminal
 from . import slots
+from .batch_room import BatchRoom
 from .binding import check_bind
-from .device import Device, Life, decode_life, encode_device, encode_life
+from .device import Device, Life, decode_device, decode_life, encode_device, encode_life
 from .key_loading import load_block, load_identity_key, load_initial_key, load_master_key
 from .recording import block_body, secrets_in
 from .store import Store
@@ -41,26 +42,28 @@ def personalise(
 ) -> None:
     """Load everything; the state is written last, so that a cut in the middle starts over.
 
-    A terminal from the factory takes it; a blank one only with its maker's ``bind``, whose anchors count then, not the
-    site's (`DocumentError` for any other, before anything is changed); every other one is in service or at its end
-    (`LocalError`). ``note`` hears of every secret that passes through the terminal on the way.
+    A terminal from the factory takes all of it. A blank one takes keys and merchant accounts, and only with its maker's
+    ``bind``, whose anchors count then, not the site's (`DocumentError` for any other, before anything is changed);
+    make, serial, identity and maker stay. Every other one is in service or at its end (`LocalError`). ``note`` hears of
+    every secret that passes through the terminal on the way.
     """
     life = Life(LifecycleState.ACTIVE)
     acquirer, technicians = site.acquirer_anchors.pem(), site.technician_anchors.pem()
-    if is_personalised(store):
+    is_new = not is_personalised(store)
+    if not is_new:
         life, acquirer, technicians = _bound(store, bind)
     if len(load_anchors(acquirer).links) != 1:
         # with two, either acquirer could freeze and release what the terminal holds for the other
         raise LocalError("a terminal trusts one acquirer's authority, neither none nor several")
     _load_keys(store, site, note)
+    if is_new:
+        _make(store, site)
+    device = decode_device(store.get(slots.DEVICE) or b"")
     store.put(
         {
-            slots.DEVICE: encode_device(_device(site)),
+            slots.DEVICE: encode_device(replace(device, contexts=site.settings.contexts)),
             slots.ACQUIRER_ANCHORS: acquirer,
             slots.CHANNEL_ANCHORS: technicians,
-            slots.MAKER_ANCHORS: site.maker_anchors.pem(),
-            slots.CHANNEL_CERTIFICATE: site.channel.chain[0],
-            slots.ATTESTATION_CERTIFICATE: site.attestation.chain[0],
         }
     )
     last_record_at = _trade(store, population, note)
@@ -77,6 +80,20 @@ def _bound(store: Store, bind: bytes | None) -> tuple[Life, bytes, bytes]:
     return life, body.acquirer_anchors, body.technician_anchors
 
 
+def _make(store: Store, site: SiteTerminal) -> None:
+    """What a device has from its maker for life."""
+    for slot, identity in ((slots.CHANNEL_KEY, site.channel), (slots.ATTESTATION_KEY, site.attestation)):
+        load_identity_key(store, slot, identity.secret, identity.chain[0])
+    store.put(
+        {
+            slots.DEVICE: encode_device(_device(site)),
+            slots.MAKER_ANCHORS: site.maker_anchors.pem(),
+            slots.CHANNEL_CERTIFICATE: site.channel.chain[0],
+            slots.ATTESTATION_CERTIFICATE: site.attestation.chain[0],
+        }
+    )
+
+
 def _load_keys(store: Store, site: SiteTerminal, note: Note) -> None:
     """The key injection room: master keys first, because the key blocks are under them."""
     clear, blocks = site.keys.clear, site.keys.blocks
@@ -89,15 +106,15 @@ def _load_keys(store: Store, site: SiteTerminal, note: Note) -> None:
     for name, text in blocks.items():
         note(name, Kind.PASSING, [block_body(text)])
         load_block(store, slots.BY_NAME[name], text)
-    for slot, identity in ((slots.CHANNEL_KEY, site.channel), (slots.ATTESTATION_KEY, site.attestation)):
-        load_identity_key(store, slot, identity.secret, identity.chain[0])
 
 
 def _trade(store: Store, population: Iterable[Transaction], note: Note) -> int:
     """Store each transaction as at the time of sale; only the spent key set remains, as in a real terminal."""
     keys = TerminalDukpt.import_state(store.get(slots.DUKPT.key) or b"")
     stored: list[StoredTransaction] = []
+    room = BatchRoom()
     for transaction in population:
+        room.take(transaction.context, transaction.amount)
         stored.append(store_transaction(transaction, keys))
         note(slots.DUKPT.name, Kind.PASSING, _registers(keys))
     state = keys.export_state()

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from posdecom_protocol.documents.evidence import EraseMethod
 
+from ..memory.supply import MemoryFull as MemoryFull
 from ..memory.supply import PowerCut as PowerCut
 
 
@@ -35,7 +36,7 @@ class Store(Protocol):
         """The value, or None where there is none."""
 
     def put(self, values: Mapping[str, bytes]) -> None:
-        """Write each value, in order; all are durable on return."""
+        """Write each value, in order; all are durable on return. `MemoryFull` at the first that finds no room."""
 
     def erase(self, names: Iterable[str]) -> None:
         """Forget each value, in order; none is found again, ever, on return. Absent names do not matter."""

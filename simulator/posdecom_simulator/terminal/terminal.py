@@ -54,7 +54,7 @@ from posdecom_protocol.packed_items import pack
 
 from . import erase, freeze, slots
 from .device import Context, Device, Life, decode_device, decode_life, encode_life
-from .store import Store
+from .store import MemoryFull, Store
 
 Entropy = Callable[[int], bytes]
 
@@ -178,7 +178,8 @@ class Terminal:
         moment = freeze.Moment(now=now, agent_time_s=request.agent_time_s, challenge=self._entropy(32))
         try:
             seal = freeze.freeze(self._store, device, order, moment)
-        except DocumentError:
+        except (DocumentError, MemoryFull):
+            freeze.discard(self._store)
             return Refused(Refusal.TOO_MUCH)
         self._store.put({slots.STATE: encode_life(life.frozen(signer.issuer_id, order.body.counter))})
         return Sealed(seal)
