@@ -30,6 +30,7 @@ from posdecom_agent.host import settle as settle_over
 from posdecom_agent.job import Job
 from posdecom_agent.journal import MemoryJournal
 from posdecom_agent.procedure import DeskReply, Receipts, SettleEnd
+from posdecom_agent.replacement import Introduction, NotThere
 from posdecom_agent.stations import JudgedDesk
 from posdecom_agent.visit import CutOff, Goal, Reached, Unplugged, VisitEnd
 from posdecom_protocol.custody import decode_receipts, encode_custody
@@ -215,6 +216,7 @@ class CaseStations:
     asked: list[str] = field(default_factory=list)
     host_is_dead: bool = False
     terminal_is_gone: bool = False
+    replacement: Introduction = field(default_factory=lambda: NotThere("nobody brought it"))
 
     def connect(self) -> Wire:
         if self.host_is_dead:
@@ -246,6 +248,10 @@ class CaseStations:
 
     def _desk(self) -> JudgedDesk:
         return JudgedDesk(DeskClient("desk:", self._exchange), ANCHORS)
+
+    def meet(self, serial: str) -> Introduction:
+        self.asked.append(f"meet {serial}")
+        return self.replacement
 
     def certify(self, job: Job) -> bytes:
         return certify(job, "A. Technician", HANDS.technician, ANCHORS, "0", LATER)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from posdecom_protocol.certificates import Anchors
+from posdecom_protocol.certificates import Anchors, Signer
 from posdecom_protocol.channel import Channel, TlsChannel
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.greeting import Hello, Service, Welcome
@@ -98,6 +98,8 @@ class Approach:
         self._confirmed = False
         self._over = False
         self._events: list[ApproachEvent] = []
+        self.peer: Signer | None = None
+        """Who the channel proved the terminal to be; None in the clear, and before there is one."""
         self._stack = self._greet(Service.IDENTIFY, now)
 
     def receive(self, data: bytes, now: float) -> None:
@@ -159,7 +161,8 @@ class Approach:
                 case Greeted(greeting):
                     assert isinstance(greeting, Welcome)
                     self._greeted(greeting, now)
-                case Opened():
+                case Opened(peer):
+                    self.peer = peer
                     self._open()
                 case Arrived(message):
                     self._arrived(message, now)

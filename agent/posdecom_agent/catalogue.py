@@ -355,6 +355,14 @@ THAWED: Final = Entry(
     (N_("nothing; a later retirement needs a new order and a new journal folder"),),
 )
 
+REPLACEMENT: Final = Entry(
+    "PD-E65",
+    "replacement",
+    Exit.NO_TERMINAL,
+    N_("the replacement terminal {serial} is not ready to take over"),
+    N_("{cause}"),
+    (N_("put it into service first; nothing is erased before"), N_("get a new order from the acquirer")),
+)
 CANCELLATION_REFUSED: Final = Entry(
     "PD-E64",
     "cancellation-refused",
@@ -384,6 +392,6 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
     DISK_FULL, STORAGE_FAILED, JOURNAL_BUSY, JOURNAL_CORRUPT, UNSAFE_PLACE,
     DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED, NOT_YET, PURGE_CUT,
     ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
-    CANCELLATION_REFUSED, CASE,
+    CANCELLATION_REFUSED, REPLACEMENT, CASE,
 )
 # fmt: on

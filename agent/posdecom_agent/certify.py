@@ -17,10 +17,11 @@ from cryptography.hazmat.backends.openssl import backend
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.cose import SigningKey, digest
 from posdecom_protocol.documents import issue
-from posdecom_protocol.documents.certificate import Certificate, State, Tool
+from posdecom_protocol.documents.certificate import CasePoint, Certificate, State, Tool
 from posdecom_protocol.verdict import judge
 
 from .job import Job
+from .replacement import case_point
 
 TOOL_NAME: Final = "posdecom"
 
@@ -38,7 +39,7 @@ def certify(job: Job, technician: str, key: SigningKey, anchors: Anchors, versio
         seal=None if job.seal is None else job.seal.data,
         receipts=job.receipts,
         evidence=job.evidence,
-        case=(),
+        case=_replaced(job),
         journal_head=job.journal_head,
         tool=Tool(TOOL_NAME, version, _crypto_versions()),
         supersedes=None if job.certificate is None else digest(job.certificate),
@@ -47,6 +48,10 @@ def certify(job: Job, technician: str, key: SigningKey, anchors: Anchors, versio
     )
     verdict = judge(issue(draft, key), anchors)
     return issue(replace(draft, stated=verdict.state_at_terminal), key)
+
+
+def _replaced(job: Job) -> tuple[CasePoint, ...]:
+    return () if job.replacement is None else (case_point(job.replacement),)
 
 
 def _crypto_versions() -> str:

@@ -1,4 +1,5 @@
-"""What the laptop carries as files where there is no network: the batch to the acquirer, receipts back to the terminal.
+"""What the laptop carries as files where there is no network: the batch to the acquirer, receipts back to the terminal,
+certificate to the acquirer, closure back to the job.
 
 Nothing that comes in a file is taken on trust: receipts are judged by the terminal's own guard before they are kept,
 so that a wrong one is refused at the desk of whoever brings it and not in the shop.
@@ -14,7 +15,7 @@ from posdecom_protocol.wording import N_
 
 from . import catalogue
 from .job import Job
-from .judgement import check_receipts
+from .judgement import check_closure, check_receipts
 from .trouble import Trouble
 
 
@@ -44,3 +45,21 @@ def bring_receipts(job: Job, receipts: Sequence[bytes], anchors: Anchors) -> Non
     except DocumentError as error:
         raise Trouble(catalogue.RECEIPT_REFUSED, cause=str(error)) from error
     job.keep_receipts(receipts)
+
+
+def bring_closure(job: Job, closure: bytes, anchors: Anchors) -> None:
+    """Keep the closure of the job's newest certificate, which came as a file; the same again changes nothing.
+
+    `Trouble` where it closes anything else, or is not signed by whoever gave the order.
+    """
+    if closure == job.closure:
+        return
+    try:
+        if job.certificate is None:
+            raise DocumentError("closure", N_("comes before the job's certificate"))
+        if job.closure is not None:
+            raise DocumentError("closure", N_("the job has another one already"))
+        check_closure(closure, job, anchors)
+    except DocumentError as error:
+        raise Trouble(catalogue.DOCUMENT, cause=str(error)) from error
+    job.keep_closure(closure)

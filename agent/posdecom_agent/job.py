@@ -2,7 +2,8 @@
 
 Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequence: SHA-256 of the answer and its
 meaning), ``settled`` (context), ``again`` (sequence), ``receipt`` (1, 2), ``erasing`` (0),
-``evidence`` (0), ``certificate`` and its ``closure`` (0; then one more for each that supersedes the one before),
+``replacement`` (0), ``evidence`` (0), ``certificate`` and its ``closure`` (0; then one more for each that supersedes
+the one before),
 ``remedy`` (0 ...: what somebody states about held money), ``case`` (0 ...: each version of the paperwork); after a
 purge ``purged`` (0: time and the head before) and ``item-hash`` (sequence) in place of the items.
 """
@@ -26,6 +27,7 @@ from posdecom_protocol.wording import N_
 
 from .dialects import Outcome, decode_outcome, encode_outcome
 from .journal import Journal, Row
+from .replacement import Replacement, decode_replacement, encode_replacement
 
 DIGEST_BYTES: Final = 32
 
@@ -96,6 +98,17 @@ class Job:
         """The paperwork as it was last handed in (`case.checklist.decode_case`)."""
         versions = self._journal.count("case")
         return self._journal.find("case", versions - 1) if versions else None
+
+    @property
+    def replacement(self) -> Replacement | None:
+        """The terminal that takes over, once it was met and checked."""
+        data = self._journal.find("replacement", 0)
+        return None if data is None else decode_replacement(data)
+
+    @property
+    def is_replaced(self) -> bool:
+        """Also where the order wants no terminal to take over."""
+        return self.order.body.replacement is None or self._journal.count("replacement") > 0
 
     @property
     def certificates(self) -> int:
@@ -222,6 +235,9 @@ class Job:
             if self.seal is None or open_document(receipt, Receipt).body.seal_digest != self.seal.digest:
                 raise DocumentError("receipt", N_("is over another seal"))
         self._add([Row("receipt", number, receipt) for number, receipt in enumerate(receipts, 1)])
+
+    def keep_replacement(self, replacement: Replacement) -> None:
+        self.keep_once("replacement", encode_replacement(replacement))
 
     def keep_certificate(self, data: bytes) -> None:
         self._add([Row("certificate", self.certificates, data)])

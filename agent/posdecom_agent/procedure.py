@@ -24,6 +24,7 @@ from . import catalogue
 from .catalogue import Entry
 from .job import Job
 from .refusals import REFUSALS
+from .replacement import Introduction, checked
 from .settlement import Finished, Reason, Stopped
 from .trouble import Trouble
 from .visit import (
@@ -61,6 +62,8 @@ class Step(Enum):
     """Every context through the conversation with the host."""
     AGREE = "agree"
     """The desk compares and signs the receipt."""
+    REPLACE = "replace"
+    """The terminal that takes over, where the order names one, is met and checked."""
     ERASE = "erase"
     """The terminal verifies the receipt and destroys its keys; its evidence is fetched."""
     CERTIFY = "certify"
@@ -122,6 +125,9 @@ class Stations(Protocol):
 
     def ask_receipt(self, job: Job) -> DeskReply: ...
     def ask_closure(self, job: Job) -> DeskReply: ...
+    def meet(self, serial: str) -> Introduction:
+        """Ask the terminal that takes over who it is, on a line of its own."""
+
     def certify(self, job: Job) -> bytes:
         """The signed certificate over what the job holds."""
 
@@ -153,6 +159,7 @@ _DONE: Final[tuple[tuple[Step, Callable[[Job], bool]], ...]] = (
     (Step.FLUSH, lambda job: job.custody_is_complete or bool(job.receipts)),
     (Step.SETTLE, lambda job: bool(job.receipts) or _settled(job)),
     (Step.AGREE, lambda job: bool(job.receipts)),
+    (Step.REPLACE, lambda job: job.evidence is not None or job.is_replaced),
     (Step.ERASE, lambda job: job.evidence is not None),
     (Step.CERTIFY, lambda job: job.certificate is not None),
     (Step.CLOSE, lambda job: job.closure is not None),
@@ -180,6 +187,9 @@ def carry_out(job: Job, stations: Stations, tell: Tell, through: Step = Step.CLO
                 _settle(job, stations, tell)
             case Step.AGREE:
                 _agree(job, stations, tell)
+            case Step.REPLACE:
+                order = job.order.body
+                job.keep_replacement(checked(order, stations.meet(order.replacement or "")))
             case Step.ERASE:
                 _visit(job, stations, Goal.ERASE, tell)
             case Step.CERTIFY:

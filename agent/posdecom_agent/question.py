@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posdecom_protocol.certificates import Signer
 from posdecom_protocol.greeting import Welcome
 from posdecom_protocol.messages import Refusal, Refused, Reply, Request
 from posdecom_protocol.stack import ChannelOver, LinkOver, Stack
@@ -58,6 +59,11 @@ class Question:
     def deadline(self) -> float | None:
         due = (self._approach.deadline(), self._answer_by)
         return min((at for at in due if at is not None), default=None)
+
+    @property
+    def peer(self) -> Signer | None:
+        """Who the channel proved the terminal to be."""
+        return self._approach.peer
 
     @property
     def stack(self) -> Stack:

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -13,6 +14,8 @@ from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.channel import client_context
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.messages import GetInventory, Inventory
+from posdecom_protocol.stack import ChannelOver
 from posdecom_protocol.wording import N_
 
 from . import catalogue, host
@@ -23,9 +26,12 @@ from .host import HostAddress
 from .job import Job
 from .judgement import check_closure, check_receipts
 from .line import Clock, WallClock, drive
+from .look import ANSWER_S
 from .port_access import LinkLost, PortError
 from .ports import BAUD_DEFAULT, BITS_PER_BYTE, Port, open_port
 from .procedure import ClosedBy, DeskReply, Receipts, SettleEnd, Unreachable
+from .question import Question
+from .replacement import Introduced, Introduction, NotThere, SomebodyElse
 from .site import TechnicianSite
 from .trouble import Trouble
 from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
@@ -115,6 +121,9 @@ class AcquirerStations:
     def ask_closure(self, job: Job) -> DeskReply:
         return _NO_DESK if self.desk is None else self.desk.ask_closure(job)
 
+    def meet(self, serial: str) -> Introduction:
+        return NotThere(N_("this command does not go to any terminal"))
+
     def certify(self, job: Job) -> bytes:
         raise AssertionError("this command certifies nothing")
 
@@ -138,6 +147,8 @@ class RealStations(OfficeStations):
     """As `procedure.Stations` wants them."""
 
     line: SerialLine
+    replacement: SerialLine | None = None
+    """Where the terminal hangs that takes over."""
     _access: Access | None = None
     _was_open: bool = False
 
@@ -160,7 +171,39 @@ class RealStations(OfficeStations):
         assert visit.end is not None
         return visit.end
 
+    def meet(self, serial: str) -> Introduction:
+        if self.replacement is None:
+            return NotThere(N_("no --replacement-port was given"))
+        question = self._asked(self.replacement, serial)
+        if question.stranger is not None:
+            return SomebodyElse(question.stranger)
+        if isinstance(question.reply, Inventory) and question.peer is not None:
+            return Introduced(question.peer, question.reply, int(self.clock.now()))
+        if question.in_clear:
+            return NotThere(N_("it only serves proofs: it was taken out of service"))
+        cause = question.cause.reason if isinstance(question.cause, ChannelOver) else N_("it does not answer")
+        return NotThere(cause)
+
     # --- private -----------------------------------------------------------------------------------
+
+    def _asked(self, line: SerialLine, serial: str) -> Question:
+        port = open_port(line.url, line.baud)
+        try:
+            rate = line.rate_bytes_per_s
+            question = Question(
+                GetInventory(),
+                Inventory,
+                ANSWER_S,
+                self._lazy_access(),
+                self.clock.now(),
+                serial=serial,
+                line_rate_bytes_per_s=rate,
+            )
+            with suppress(LinkLost):  # the question says that nothing answered it
+                drive(question, port, self.clock, self.watch)
+        finally:
+            port.close()
+        return question
 
     def _lazy_access(self) -> Access:
         if self._access is None:

@@ -95,7 +95,7 @@ def test_a_job_walks_from_flush_to_a_closed_certificate() -> None:
     job, stations = begin_job(case), CaseStations(case)
     told = walk(job, stations)
     assert [line for line in told if line.endswith("begins")] == [
-        f"{step.value}: begins" for step in Step if step is not Step.DONE
+        f"{step.value}: begins" for step in Step if step not in (Step.REPLACE, Step.DONE)
     ]
     assert job.certificate is not None
     assert job.closure is not None
@@ -561,7 +561,7 @@ def test_a_receipt_over_another_seal_is_not_kept() -> None:
     assert next_step(job) is Step.DONE
 
 
-@pytest.mark.parametrize("step", [step for step in Step if step is not Step.DONE])
+@pytest.mark.parametrize("step", [step for step in Step if step not in (Step.REPLACE, Step.DONE)])
 def test_an_interrupt_in_any_step_leaves_a_job_that_goes_on(step: Step) -> None:
     case = open_case()
     job = begin_job(case)

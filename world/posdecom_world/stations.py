@@ -14,6 +14,7 @@ from posdecom_agent.job import Job
 from posdecom_agent.line import drive
 from posdecom_agent.port_access import LinkLost
 from posdecom_agent.procedure import DeskReply, Receipts, SettleEnd
+from posdecom_agent.replacement import Introduction, NotThere
 from posdecom_agent.stations import JudgedDesk
 from posdecom_agent.visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 from posdecom_protocol.documents.seal import SealedContext
@@ -204,6 +205,9 @@ class VirtualStations:
 
     def ask_closure(self, job: Job) -> DeskReply:
         return self._desk().ask_closure(job)
+
+    def meet(self, serial: str) -> Introduction:
+        return NotThere("no order of the world names a replacement")
 
     def certify(self, job: Job) -> bytes:
         technician = self.world.scene.site.technician

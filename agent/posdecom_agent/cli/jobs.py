@@ -19,6 +19,7 @@ WAITS_FOR: Final = {
     "flush": N_("the terminal on its cable: posdecom flush or posdecom retire"),
     "settle": N_("the acquirer's host: posdecom settle or posdecom retire"),
     "agree": N_("the acquirer's receipt: posdecom settle, or posdecom retire --receipt FILE"),
+    "replace": N_("the replacement terminal: posdecom retire --replacement-port PORT"),
     "erase": N_("the terminal on its cable, to erase: posdecom retire"),
     "certify": N_("the technician's certificate: posdecom retire"),
     "close": N_("the acquirer's closure: posdecom retire --desk URL"),

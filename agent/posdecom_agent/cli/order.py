@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from ..wording import N_, _
 from .acquirer import FILE, parse_time, sign, signer_options
 from .output import Output, output_options, pass_output
+
+if TYPE_CHECKING:
+    from posdecom_protocol.documents.order import Account
 
 _Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
@@ -69,6 +72,13 @@ def command() -> None:
 @click.option("--valid-hours", default=72, show_default=True, type=click.IntRange(1, 24 * 366))
 @click.option("--no-erase", is_flag=True, help=N_("Flush and settle only."))
 @click.option("--replacement", help=N_("Serial of the terminal that takes over."))
+@click.option(
+    "--replacement-account",
+    "replacement_accounts",
+    multiple=True,
+    metavar="ACQUIRER/MID/TID",
+    help=N_("What it must hold before this one is erased."),
+)
 @signer_options
 @output_options
 @pass_output
@@ -88,17 +98,15 @@ def new(
     valid_hours: int,
     no_erase: bool,
     replacement: str | None,
+    replacement_accounts: tuple[str, ...],
     key_file: Path,
     chain_file: Path,
     out_file: Path,
 ) -> None:
     """Every option is a field of the order; its times default to now."""
-    from posdecom_protocol.documents.order import Account, Action, AfterCutoff, Mode, Order, Preauths, Reason
+    from posdecom_protocol.documents.order import Action, AfterCutoff, Mode, Order, Preauths, Reason
 
     now = int(time.time())
-    named = [account.split("/") for account in accounts]
-    if any(len(parts) != 3 for parts in named):
-        raise click.BadParameter(_("an account is ACQUIRER/MID/TID"), param_hint="--account")
     if reason.upper().replace("-", "_") not in Reason.__members__:
         raise click.BadParameter(_("no such reason"), param_hint="--reason")
     start = now if valid_from is None else valid_from
@@ -109,7 +117,7 @@ def new(
         not_before=start,
         not_after=start + valid_hours * 3600,
         serial=serial,
-        accounts=tuple(Account(*parts) for parts in named),
+        accounts=_accounts(accounts, "--account"),
         reason=Reason[reason.upper().replace("-", "_")],
         mode=Mode[mode.upper()],
         cutoff_at=now if cutoff is None else cutoff,
@@ -118,8 +126,18 @@ def new(
         actions=(Action.FLUSH,) if no_erase else (Action.FLUSH, Action.ERASE),
         issuer=issuer,
         replacement=replacement,
+        replacement_accounts=_accounts(replacement_accounts, "--replacement-account") or None,
     )
     sign(output, "order-new", order, key_file, chain_file, out_file)
+
+
+def _accounts(texts: tuple[str, ...], option: str) -> tuple[Account, ...]:
+    from posdecom_protocol.documents.order import Account
+
+    named = [text.split("/") for text in texts]
+    if any(len(parts) != 3 for parts in named):
+        raise click.BadParameter(_("an account is ACQUIRER/MID/TID"), param_hint=option)
+    return tuple(Account(*parts) for parts in named)
 
 
 @command.command(

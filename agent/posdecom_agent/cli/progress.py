@@ -12,6 +12,7 @@ WORDS = {
     Step.FLUSH: N_("reading out"),
     Step.SETTLE: N_("settling with the host"),
     Step.AGREE: N_("asking the desk for the receipt"),
+    Step.REPLACE: N_("meeting the replacement terminal"),
     Step.ERASE: N_("erasing keys"),
     Step.CERTIFY: N_("making the certificate"),
     Step.CLOSE: N_("asking the desk for the closure"),

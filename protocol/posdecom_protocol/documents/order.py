@@ -82,6 +82,8 @@ class Order:
     """Serial of the terminal that takes over, in a migration."""
     revoke: tuple[bytes, ...] | None = None
     """Key identifiers for the acquirer to revoke when the terminal cannot be reached at all."""
+    replacement_accounts: tuple[Account, ...] | None = None
+    """What the replacement must hold, each; with ``replacement`` only."""
     version: int = VERSION
 
 
@@ -108,5 +110,6 @@ ORDER: Final = Record(
         15: Field("issuer", NAME),
         16: Field("replacement", SERIAL, optional=True),
         17: Field("revoke", Many(Octets(32, low=1), 64), optional=True),
+        18: Field("replacement_accounts", Many(ACCOUNT, CONTEXTS_MAX), optional=True),
     },
 )
