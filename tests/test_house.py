@@ -32,12 +32,12 @@ IMPURE = {
 
 PURE_MODULES = {
     "posdecom_agent": {
-        "approach", "catalogue", "certify", "dialects", "job", "look", "procedure", "question", "settlement",
+        "approach", "catalogue", "certify", "dialects", "job", "look", "plan", "procedure", "question", "settlement",
         "statement",
         "thaw", "visit",
     },
     "posdecom_simulator": {
-        "acquirer.audit", "acquirer.behaviour", "acquirer.books", "acquirer.desk", "acquirer.host",
+        "acquirer.audit", "acquirer.behaviour", "acquirer.books", "acquirer.delivery", "acquirer.desk", "acquirer.host",
         "acquirer.hsm", "acquirer.standing",
         "terminal.compose", "terminal.device", "terminal.erase", "terminal.freeze", "terminal.front",
         "forensics.forms", "forensics.record", "terminal.identity", "terminal.key_loading", "terminal.keyring",
@@ -107,8 +107,10 @@ def test_ssl_is_imported_where_the_channel_is_made_and_nowhere_else() -> None:
     users = {module_name(path) for path in FILES if "ssl" in {top(name) for name in imports_of(path)}}
     assert users == {
         "posdecom_protocol.channel",
-        "posdecom_agent.desk",
-    }  # the desk: to name a bad certificate
+        "posdecom_agent.desk",  # to name a bad certificate
+        "posdecom_agent.host_tls",
+        "posdecom_simulator.acquirer.host_tls",
+    }
 
 
 def test_pyserial_is_imported_in_one_file_of_each_side() -> None:

@@ -6,41 +6,11 @@ Codes, classes and exit codes are stable: scripts and manuals name them. No logi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 from posdecom_protocol.wording import N_
 
-
-class Exit(IntEnum):
-    """Exit codes, one for each class of outcome that a script may want to tell apart."""
-
-    DONE = 0
-    INTERNAL = 1
-    USAGE = 2
-    DECLINED = 3
-    """The operator said no, or there was nobody to ask. Never 0."""
-    NOTHING_TO_DO = 4
-    NO_TERMINAL = 10
-    FORBIDDEN = 11
-    SEVERAL_CANDIDATES = 12
-    BUSY = 13
-    LINK_LOST = 14
-    PROTOCOL = 15
-    FLUSH_INCOMPLETE = 20
-    """Money is not yet where it belongs; the same command continues."""
-    MISMATCH = 21
-    ERASE_REFUSED = 22
-    ERASE_UNVERIFIED = 23
-    FORGED = 30
-    """A document is broken, forged or claims more than it proves."""
-    COMPLETE_WITH_EXCEPTIONS = 31
-    INCOMPLETE = 32
-    UNATTESTED = 33
-    STORAGE = 40
-    SOME_FAILED = 50
-    ALL_FAILED = 51
-    INTERRUPTED = 130
+from .exits import Exit as Exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +62,7 @@ INTERRUPTED: Final = Entry(
     Exit.INTERRUPTED,
     N_("interrupted"),
     N_("stopped from outside; the state is safe"),
-    (AGAIN,),
+    ("{next}",),
 )
 FILE_MISSING: Final = Entry(
     "PD-E06",
@@ -167,7 +137,7 @@ SEVERAL_CANDIDATES: Final = Entry(
     Exit.SEVERAL_CANDIDATES,
     N_("{count} ports could be the terminal"),
     N_("no port was named, and posdecom never guesses"),
-    ("posdecom ports", N_("name one with --port")),
+    ("posdecom ports", N_("name one: --port NAME, or --select SERIAL")),
 )
 LINK_LOST: Final = Entry(
     "PD-E25",
@@ -200,6 +170,14 @@ WRONG_TERMINAL: Final = Entry(
     N_("the terminal on {port} is not the one of the order"),
     N_("found {found}, the order names {expected}"),
     (N_("connect the terminal {expected}"),),
+)
+PLAN_CHANGED: Final = Entry(
+    "PD-E29",
+    "plan-changed",
+    Exit.DECLINED,
+    N_("the terminal is not as it was planned, so nothing was done"),
+    N_("the plan's hash was {planned}, now it is {found}"),
+    ("posdecom plan", N_("look at the new plan, then confirm that")),
 )
 
 # ---- what this machine keeps
@@ -319,6 +297,14 @@ PURGE_CUT: Final = Entry(
     N_("its transactions are half destroyed; documents and hashes are safe in the new journal"),
     ("posdecom purge --journal {file}",),
 )
+HOST_UNTRUSTED: Final = Entry(
+    "PD-E58",
+    "host-untrusted",
+    Exit.FLUSH_INCOMPLETE,
+    N_("what answers is not proved to be the acquirer's host; nothing was sent to it"),
+    "{cause}",
+    (N_("check --host and the CA file (host_ca.pem of the --site, or --host-ca) with the acquirer"),),
+)
 ERASE_REFUSED: Final = Entry(
     "PD-E60",
     "erase-refused",
@@ -383,15 +369,23 @@ CASE: Final = Entry(
         N_("posdecom case new --template shows every key"),
     ),
 )
+GLYPHS: Final = Entry(
+    "PD-E71",
+    "glyphs",
+    Exit.USAGE,
+    N_("no PDF: no font here has a character of this certificate"),
+    "{cause}",
+    (N_("give a font that has it: posdecom view --font FILE"),),
+)
 
 # fmt: off
 CATALOGUE: Final[tuple[Entry, ...]] = (
     INTERNAL, USAGE, DECLINED, NOTHING_TO_DO, INTERRUPTED, FILE_MISSING, FILE_FORBIDDEN, SYSTEM, SITE,
     NO_TERMINAL, PORT_FORBIDDEN, PORT_MISSING, PORT_BUSY, SEVERAL_CANDIDATES, LINK_LOST, PROTOCOL,
-    PEER_REFUSED, WRONG_TERMINAL,
+    PEER_REFUSED, WRONG_TERMINAL, PLAN_CHANGED,
     DISK_FULL, STORAGE_FAILED, JOURNAL_BUSY, JOURNAL_CORRUPT, UNSAFE_PLACE,
-    DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED, NOT_YET, PURGE_CUT,
-    ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
+    DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED,
+    NOT_YET, PURGE_CUT, HOST_UNTRUSTED, ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
     CANCELLATION_REFUSED, REPLACEMENT, CASE,
 )
 # fmt: on

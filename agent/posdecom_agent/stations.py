@@ -19,6 +19,7 @@ from posdecom_protocol.stack import ChannelOver
 from posdecom_protocol.wording import N_
 
 from . import catalogue, host
+from .adapters import SamePort
 from .approach import Access
 from .certify import certify
 from .desk import Desk
@@ -151,6 +152,7 @@ class RealStations(OfficeStations):
     """Where the terminal hangs that takes over."""
     _access: Access | None = None
     _was_open: bool = False
+    _same_port: SamePort | None = None
 
     def visit(self, job: Job, goal: Goal) -> VisitEnd:
         """One visit; the first one fails at once where there is no port, later ones wait for it to come back."""
@@ -210,12 +212,17 @@ class RealStations(OfficeStations):
             self._access = access_of(self.site)
         return self._access
 
+    def _port_now(self) -> str:
+        if self._same_port is None:
+            self._same_port = SamePort(self.line.url)
+        return self._same_port.url()
+
     def _open(self) -> Port:
         """The port; once it was open, its absence is a restart or a plug that comes back, for a while."""
         give_up_at = self.clock.now() + self.line.reopen_s
         while True:
             try:
-                port = open_port(self.line.url, self.line.baud)
+                port = open_port(self._port_now(), self.line.baud)
             except PortError:  # forbidden or busy too: what comes back gets its rights late, and is probed
                 if not self._was_open or self.clock.now() >= give_up_at:
                     raise

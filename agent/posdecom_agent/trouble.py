@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from posdecom_protocol.errors import ChannelError, DocumentError, HostError, RemoteError
+from posdecom_protocol.errors import ChannelError, DocumentError, HostError, HostUntrusted, RemoteError
 
 from . import catalogue
 from .catalogue import Entry
@@ -28,12 +28,15 @@ from .wording import N_, _, shown
 PARAMETER_CHARACTERS_MAX: Final = 300
 """A cause is one line on a screen, whatever the other side sent."""
 
+OWN_PARAMETERS: Final = frozenset({"next", "command"})
+"""What this side says itself is shown whole: a command that is to be typed again."""
+
 
 class Trouble(Exception):
     """An entry with its parameters filled in; a missing one fails here, not on the technician's screen."""
 
     def __init__(self, entry: Entry, **parameters: object) -> None:
-        safe = {name: _one_line(shown(value)) for name, value in parameters.items()}
+        safe = {name: _one_line(shown(value), name in OWN_PARAMETERS) for name, value in parameters.items()}
         self.entry = entry
         self.message = _(entry.message).format(**safe)
         self.cause = _(entry.cause).format(**safe)
@@ -111,7 +114,7 @@ def _system(error: OSError) -> Trouble:
 
 _TRANSLATIONS: Final[tuple[tuple[type[BaseException], Callable[[Any], Trouble]], ...]] = (
     (Trouble, lambda trouble: trouble),
-    (KeyboardInterrupt, lambda _: Trouble(catalogue.INTERRUPTED)),
+    (KeyboardInterrupt, lambda error: Trouble(catalogue.INTERRUPTED, next=catalogue.AGAIN)),
     (PortForbidden, _forbidden),
     (PortMissing, _by(catalogue.PORT_MISSING)),
     (PortBusy, _by(catalogue.PORT_BUSY)),
@@ -125,11 +128,14 @@ _TRANSLATIONS: Final[tuple[tuple[type[BaseException], Callable[[Any], Trouble]],
     (ChannelError, _by(catalogue.PEER_REFUSED)),
     (RemoteError, _by(catalogue.PROTOCOL)),
     (DocumentError, _by(catalogue.DOCUMENT)),
+    (HostUntrusted, _by(catalogue.HOST_UNTRUSTED)),
     (HostError, _by(catalogue.HOST)),
     (OSError, _system),
 )
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, whole: bool = False) -> str:
     """No line break and no escape sequence of the other side reaches the screen."""
-    return "".join(c if c.isprintable() else "?" for c in text[:PARAMETER_CHARACTERS_MAX])
+    return "".join(
+        c if c.isprintable() else "?" for c in (text if whole else text[:PARAMETER_CHARACTERS_MAX])
+    )

@@ -12,23 +12,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import posdecom_agent.line
-import posdecom_agent.ports
 import posdecom_agent.stations
+import posdecom_agent.survey
 from document_chain import ANCHORS, HANDS, SERIAL, SHIFT, TECHNICIANS, Identity
-from posdecom_agent import catalogue
 from posdecom_agent.catalogue import Exit
 from posdecom_agent.cli import main
-from posdecom_agent.cli.choice import only_one
 from posdecom_agent.cli.findings import NOTES_SHOWN_MAX, verdict_text
 from posdecom_agent.cli.output import Output
 from posdecom_agent.cli.progress import Teller
 from posdecom_agent.dialects import Delivered
 from posdecom_agent.job import Job
 from posdecom_agent.look import Look
-from posdecom_agent.ports import PortInfo
 from posdecom_agent.procedure import DeskReply, SettleEnd, Step
 from posdecom_agent.refusals import REFUSALS
-from posdecom_agent.trouble import Trouble
 from posdecom_agent.visit import Goal, VisitEnd
 from posdecom_protocol.certificates import Role
 from posdecom_protocol.documents import issue, open_document
@@ -183,7 +179,7 @@ def test_an_interrupt_in_any_step_is_130_and_the_same_command_goes_on(
     interrupted.at = step
     monkeypatch.setattr(posdecom_agent.stations, "RealStations", lambda *_, **__: interrupted)
     assert retire(folder) == Exit.INTERRUPTED
-    assert_three_lines(capsys, "PD-E05", "the same command")
+    assert_three_lines(capsys, "PD-E05", "type posdecom retire --port")
     assert not (folder / "out").exists()
     interrupted.at = None
     assert retire(folder) == Exit.DONE
@@ -267,10 +263,10 @@ def look_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(posdecom_agent.ports, "open_port", lambda url: Port())
+    monkeypatch.setattr(posdecom_agent.survey, "open_port", lambda url, baud: Port())
 
     def look(found: Callable[[Look], None], *more: str) -> int:
-        monkeypatch.setattr(posdecom_agent.line, "drive", lambda look, port, clock: found(look))
+        monkeypatch.setattr(posdecom_agent.survey, "drive", lambda look, port, clock: found(look))
         return run("info", "--port", "/dev/ttyUSB0", "--site", str(folder / "technician"), *more)
 
     return look
@@ -399,19 +395,6 @@ class TickingClock:
 
 
 # --- the smaller parts ---------------------------------------------------------------------------------------
-
-
-def port(name: str, vid: int | None) -> PortInfo:
-    return PortInfo(name, "", vid, vid, None, None, accessible=True)
-
-
-def test_the_only_usb_port_is_taken_and_nothing_is_guessed() -> None:
-    built_in, one, two = port("/dev/ttyS0", None), port("/dev/ttyUSB0", 0x403), port("/dev/ttyACM0", 0x525)
-    assert only_one([built_in, one]) == "/dev/ttyUSB0"
-    for found, entry in (([built_in], catalogue.NO_TERMINAL), ([one, two], catalogue.SEVERAL_CANDIDATES)):
-        with pytest.raises(Trouble) as caught:
-            only_one(found)
-        assert caught.value.entry is entry
 
 
 def test_many_notes_are_cut_short_and_no_exception_is() -> None:

@@ -43,7 +43,7 @@ def test_the_errors_page_is_made_from_the_catalogue() -> None:
 
 
 def test_the_last_line_names_the_page() -> None:
-    lines = Trouble(catalogue.INTERRUPTED).lines()
+    lines = trouble_from(KeyboardInterrupt()).lines()
     assert lines[2].endswith("; see docs/errors.md#pd-e05")
     assert '<a id="pd-e05"></a>' in errors_page.page()
 

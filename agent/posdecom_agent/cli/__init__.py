@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: module below this package, help in one line
     "ports": (".ports", N_("List this machine's serial ports.")),
     "info": (".info", N_("Ask a terminal who it is and in which state.")),
+    "plan": (".plan", N_("Show what a retirement would do; do nothing.")),
     "retire": (".retire", N_("Take a terminal out of service, or continue to.")),
     "flush": (".flush", N_("Bring transactions into custody, without a network.")),
     "settle": (".settle", N_("Settle what is in custody, later, from the journal.")),
@@ -85,29 +87,33 @@ def posdecom() -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line ``argv`` (default: the process's) and exit with its code."""
     output = Output()
-    wording.speak(wording.chosen(sys.argv[1:] if argv is None else argv, os.environ))
+    arguments = sys.argv[1:] if argv is None else argv
+    wording.speak(wording.chosen(arguments, os.environ))
     let_click_speak()
     try:
         result = in_language(posdecom).main(argv, prog_name=PROGRAM, obj=output, standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # the last stop before the technician's screen
         if os.environ.get("POSDECOM_DEBUG"):
             raise
-        trouble = _trouble(error)
+        trouble = _trouble(error, arguments)
         output.fail(trouble)
         sys.exit(trouble.exit)
     sys.exit(result if isinstance(result, int) else 0)
 
 
-def _trouble(error: BaseException) -> Trouble:
+def _trouble(error: BaseException, arguments: Sequence[str]) -> Trouble:
     """Translate click's exceptions here, all others where they are known. Imports late: ``--help`` needs none of it."""
     from .. import catalogue
     from ..trouble import Trouble, trouble_from
 
+    again = N_("type {command} again: it continues where it stopped", command=shlex.join((PROGRAM, *arguments)))
     match error:
+        case KeyboardInterrupt():
+            return Trouble(catalogue.INTERRUPTED, next=again)
         case click.Abort():
             # click turns Ctrl-C and an end of input at a question into the same exception
             if isinstance(error.__context__, KeyboardInterrupt):
-                return Trouble(catalogue.INTERRUPTED)
+                return Trouble(catalogue.INTERRUPTED, next=again)
             return Trouble(catalogue.DECLINED, cause=N_("the question was not answered with yes"))
         case click.ClickException():
             context = getattr(error, "ctx", None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +18,13 @@ from posdecom_protocol.verdict import Verdict, judge
 from ..catalogue import Exit
 from ..job import Job
 from ..journal import SqliteJournal
+from ..procedure import Step, next_step
+from ..view import open_view
 from ..wording import _
 from .columns import padded
 from .findings import EXITS, verdict_document, verdict_text
 from .output import Output
+from .papers import asked_papers, leave_pdf, run_hook
 
 CERTIFICATE_FILE: Final = "certificate.posdecom"
 TRUST_FILE: Final = "trust.pem"
@@ -33,6 +38,26 @@ def journal_file(folder: Path, order: Signed[Order]) -> Path:
 
 def open_journal(folder: Path, order: Signed[Order]) -> SqliteJournal:
     return SqliteJournal.open(journal_file(folder, order))
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """How far the job of an order is, as its journal says; nothing of it where there is no journal yet."""
+
+    has_seal: bool = False
+    needs_terminal: bool = True
+
+
+def so_far(folder: Path, order: Signed[Order]) -> SoFar:
+    path = journal_file(folder, order)
+    if not path.exists():
+        return SoFar()
+    with closing(SqliteJournal.open(path)) as journal:
+        job = Job(journal)
+        if journal.find("order", 0) is None:
+            return SoFar()
+        without = (Step.CERTIFY, Step.CLOSE, Step.DONE)
+        return SoFar(job.seal is not None, next_step(job) not in without)
 
 
 def carry_away(job: Job, folder: Path) -> dict[str, str]:
@@ -63,11 +88,15 @@ def deliver(output: Output, job: Job, anchors: Anchors, folder: Path, command: s
     certificate = folder / _certificate_file(job.certificates)
     write_whole(certificate, job.certificate + (job.closure or b""))
     write_whole(folder / TRUST_FILE, anchors.pem())
-    verdict: Verdict = judge(certificate.read_bytes(), anchors)
+    view = open_view(certificate, anchors)
     files = {"certificate": str(certificate), "trust": str(folder / TRUST_FILE)}
-    text = f"{verdict_text(verdict)}\n\n{file_list(files)}"
-    output.result(command, {**verdict_document(verdict), "files": files}, text)
-    return EXITS[verdict.state]
+    pdf = leave_pdf(output, view, certificate.with_suffix(".pdf"))
+    if pdf is not None:
+        files["pdf"] = str(pdf)
+    text = f"{verdict_text(view.verdict)}\n\n{file_list(files)}"
+    output.result(command, {**verdict_document(view.verdict), "files": files}, text)
+    run_hook(output, asked_papers(), view, files)
+    return EXITS[view.verdict.state]
 
 
 def _certificate_file(number: int) -> str:

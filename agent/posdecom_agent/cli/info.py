@@ -13,7 +13,7 @@ from ..wording import N_, _
 from .columns import padded
 from .output import Output, output_options, pass_output
 from .vocabulary import word
-from .work import FOLDER
+from .work import FOLDER, port_options
 
 if TYPE_CHECKING:
     from posdecom_protocol.messages import Inventory
@@ -24,41 +24,19 @@ if TYPE_CHECKING:
 @click.command(
     help=N_("Ask the terminal on --port who it is, in which state, and what it holds. Changes nothing.")
 )
-@click.option(
-    "--port", "port_url", help=N_("Serial device or pyserial URL (default: the only USB port there is).")
-)
+@port_options
 @click.option("--site", "site_folder", required=True, type=FOLDER, help=N_("The technician's folder."))
 @output_options
 @pass_output
-def command(output: Output, port_url: str | None, site_folder: Path) -> None:
-    from posdecom_protocol.stack import ChannelOver, LinkOver
-
-    from .. import catalogue
-    from ..line import WallClock, drive
-    from ..look import Look
-    from ..ports import open_port
-    from ..procedure import ENDS
+def command(output: Output, port_url: str | None, select: str | None, site_folder: Path) -> None:
+    from ..line import WallClock
     from ..site import TechnicianSite
-    from ..stations import access_of
-    from ..trouble import Trouble
-    from .choice import only_port
+    from ..stations import SerialLine, access_of
+    from ..survey import look_at
+    from .choice import find_port
 
-    site, clock = TechnicianSite.load(site_folder), WallClock()
-    access = access_of(site)
-    url = port_url or only_port()
-    port = open_port(url)
-    try:
-        look = Look(access, clock.now())
-        drive(look, port, clock)
-    finally:
-        port.close()
-    if look.welcome is None:
-        raise Trouble(catalogue.NO_TERMINAL, port=url, cause=N_("nothing answered the greeting"))
-    match look.cause:
-        case LinkOver(reason):
-            raise Trouble(catalogue.LINK_LOST, port=url, cause=ENDS[reason])
-        case ChannelOver(words):
-            raise Trouble(catalogue.PEER_REFUSED, cause=words)
+    site = TechnicianSite.load(site_folder)
+    look = look_at(SerialLine(find_port(output, port_url, select)), access_of(site), WallClock())
     output.result("info", _document(look), "\n".join(_text(look)))
 
 

@@ -27,10 +27,10 @@ def command(output: Output) -> None:
     found = candidates()
     if not found:
         output.say(_("no serial port found: check power and cable (some USB cables only charge)"))
-    output.result("ports", {"ports": [asdict(info) for info in found]}, _table(found))
+    output.result("ports", {"ports": [asdict(info) for info in found]}, port_table(found))
 
 
-def _table(found: Sequence[PortInfo]) -> str:
+def port_table(found: Sequence[PortInfo]) -> str:
     return table([[_(title) for title in HEADER], *map(_cells, found)]) if found else ""
 
 

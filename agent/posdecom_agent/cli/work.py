@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from ..wording import N_, _
-from .columns import padded
-from .vocabulary import word
 
 if TYPE_CHECKING:
     from posdecom_protocol.certificates import Anchors
@@ -51,6 +47,10 @@ def terminal_options(command: F) -> F:
             help=N_("The terminal's serial, typed on purpose. Asked for on a terminal if not given."),
         ),
         click.option(
+            "--plan-hash",
+            help=N_("Go on only while the plan is this one, as posdecom plan printed it."),
+        ),
+        click.option(
             "--journal",
             "journal_folder",
             required=True,
@@ -61,11 +61,22 @@ def terminal_options(command: F) -> F:
         click.option(
             "--site", "site_folder", required=True, type=FOLDER, help=N_("The technician's folder.")
         ),
+    ):
+        command = option(command)
+    return port_options(command)
+
+
+def port_options(command: F) -> F:
+    """Where the terminal hangs; with neither, it is the only known adapter on this machine."""
+    for option in (
+        click.option(
+            "--select",
+            help=N_("Instead of --port: the terminal's serial, the adapter's serial, or its USB path."),
+        ),
         click.option(
             "--port",
             "port_url",
-            required=True,
-            help=N_("Serial device or pyserial URL (/dev/ttyUSB0, socket://...)."),
+            help=N_("Serial device or pyserial URL (/dev/ttyUSB0, socket://...). Found if not given."),
         ),
     ):
         command = option(command)
@@ -127,11 +138,12 @@ def open_job(journal_file: Path) -> Iterator[Job]:
         journal.close()
 
 
-def host_at(text: str | None) -> HostAddress | None:
+def host_at(text: str | None, ca_file: Path | None = None) -> HostAddress | None:
+    """``ca_file`` vouches for a host behind TLS."""
     from ..host import HostAddress
 
     try:
-        return None if text is None else HostAddress.parse(text)
+        return None if text is None else HostAddress.parse(text, ca_file)
     except ValueError as error:
         raise click.UsageError(_("--host: {error}", error=error)) from error
 
@@ -143,39 +155,3 @@ def desk_at(url: str | None) -> Desk | None:
         return None if url is None else Desk(url)
     except ValueError as error:
         raise click.UsageError(_("--desk: {error}", error=error)) from error
-
-
-def confirm(order: Order, typed: str | None, consequence: str) -> None:
-    """The person names the terminal; a wrong name, or nobody there to ask, changes nothing."""
-    from .. import catalogue
-    from ..trouble import Trouble
-
-    serial = order.serial
-    if typed is None and not sys.stdin.isatty():
-        raise Trouble(catalogue.DECLINED, cause=N_("nobody is there to type the terminal's serial"))
-    if typed is None:
-        click.echo(f"{_plan(order)}\n{_(consequence)}", err=True)
-        typed = click.prompt(_("Type the terminal's serial to go on"), err=True)
-    if typed != serial:
-        raise Trouble(
-            catalogue.DECLINED,
-            cause=N_("the order names terminal {serial}, not the serial that was given", serial=serial),
-        )
-
-
-def _plan(order: Order) -> str:
-    """What is about to happen, before somebody has to confirm it."""
-    lines = (
-        (_("order"), _("{name} of {issuer}", name=order.order_id, issuer=order.issuer)),
-        (_("reason"), _("{reason}, mode {mode}", reason=word(order.reason), mode=word(order.mode))),
-        (_("accounts"), ", ".join(f"{one.mid}/{one.tid}" for one in order.accounts)),
-        (
-            _("cut-off"),
-            _("{time}; sold after it: {rule}", time=_utc(order.cutoff_at), rule=word(order.after_cutoff)),
-        ),
-    )
-    return "\n".join(f"{padded(name, 9)}{text}" for name, text in lines)
-
-
-def _utc(time: int) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M UTC")
