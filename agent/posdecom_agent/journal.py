@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.wording import N_
@@ -225,7 +225,7 @@ class SqliteJournal:
         return cls.over(_connect(path), free_bytes or (lambda: free_bytes_at(path.parent)))
 
     @classmethod
-    def over(cls, connection: Database, free_bytes: Callable[[], int]) -> SqliteJournal:
+    def over(cls, connection: Database, free_bytes: Callable[[], int]) -> Self:
         """Verify the journal in an open database; closes it where it raises one of `StorageError`."""
         journal = cls(connection, free_bytes)
         try:

@@ -40,3 +40,28 @@ def test_line_unplugged_all_along_the_session(every_bytes: int, record_property:
     places = range(1, reference(FaultPlan()).delivered_bytes, every_bytes)
     results = [reference(FaultPlan.only(Fault.UNPLUG, place)) for place in places]
     assert report(record_property, results) == {Fault.UNPLUG: len(places)}
+
+
+DISK_EVERY_CALLS = pytest.mark.parametrize("every", [41, pytest.param(1, marks=pytest.mark.long)])
+
+
+@DISK_EVERY_CALLS
+@pytest.mark.parametrize(
+    ("fault", "luck"),
+    [
+        (Fault.KILL_UNSYNCED_LOST, 0),
+        (Fault.KILL_UNSYNCED_KEPT, 0),
+        *((Fault.KILL_UNSYNCED_SHUFFLED, luck) for luck in range(4)),
+        (Fault.DISK_EIO, 0),
+        (Fault.DISK_ENOSPC, 0),
+        (Fault.DISK_SHORT_WRITE, 0),
+    ],
+)
+def test_agent_killed_or_its_disk_failing_at_every_call_of_the_disk(
+    fault: Fault, luck: int, every: int, record_property: Report
+) -> None:
+    """The rotating offset makes the ordinary runs of nine rows take different calls."""
+    calls = reference(FaultPlan()).seen[fault]
+    places = range(1 + luck, calls + 1, every)
+    results = [reference(FaultPlan(at={fault: frozenset({place})}, luck=luck)) for place in places]
+    assert report(record_property, results) == {fault: len(places)}

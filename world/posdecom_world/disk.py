@@ -102,9 +102,12 @@ class File:
 class Disk:
     """Files by name, and what would be left of them. ``before`` decides about each call."""
 
-    def __init__(self, files: dict[str, bytes] | None = None, before: Before = _no_trouble) -> None:
+    def __init__(
+        self, files: dict[str, bytes] | None = None, before: Before = _no_trouble, luck: int = 0
+    ) -> None:
         self.files = {name: File(bytearray(content), content) for name, content in (files or {}).items()}
         self.before = before
+        self._luck = luck
         self.calls = 0
         self.killed_with: dict[Survivors, dict[str, bytes]] = {}
         """Once the process was killed: what it left."""
@@ -124,7 +127,7 @@ class Disk:
             case Trouble.ENOSPC:
                 raise _full()
             case Trouble.KILL:
-                chance = random.Random(self.calls)
+                chance = random.Random(f"{self._luck} {self.calls}")
                 self.killed_with = {which: self.left(which, chance) for which in Survivors}
                 raise _io_error()
             case _:

@@ -187,6 +187,14 @@ def rows_hold_no_card_number(pattern: re.Pattern[bytes], rows: Sequence[Row]) ->
         no_card_number(pattern, row.body, f"journal row {row.kind}")
 
 
+def the_journal_keeps_its_promise(
+    acknowledged: Sequence[Row], under_way: Sequence[Row], found: Sequence[Row]
+) -> None:
+    """What was acknowledged before the process ended is there; what was under way is there as a whole or not at all."""
+    wanted = (list(acknowledged), [*acknowledged, *under_way])
+    _require(list(found) in wanted, f"{len(acknowledged)} rows were acknowledged, {len(found)} are there")
+
+
 def little_is_under_way(under_way_bytes: int) -> None:
     _require(under_way_bytes <= UNDER_WAY_BYTES_MAX, f"{under_way_bytes} bytes on the line at once")
 

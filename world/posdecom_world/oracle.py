@@ -87,8 +87,9 @@ def books_after(
     booked: dict[int, Booked] = {}
     refunds: Counter[tuple[str, int]] = Counter()
     withheld, turned_down = [], []
+    late = _sold_after(day, rules.cutoff)
     for one in records:
-        is_late = one.local_time >= rules.cutoff
+        is_late = one.number in late
         if _kind(one) in ("REVERSAL", "DECLINED"):
             continue
         if _kind(one) == "PREAUTH" and rules.voids_preauths and one.number not in completed:
@@ -118,10 +119,9 @@ def proofs_after(
     day: Sequence[Transaction], context: int, rules: Rules, refused: Collection[int] = ()
 ) -> frozenset[Proof]:
     """The cryptograms that the acquirer has in the end: of all by chip that was declined, sold online, or advised."""
-    found = set()
+    found, late = set(), _sold_after(day, rules.cutoff)
     for one in day:
-        is_late = one.local_time >= rules.cutoff
-        kept_back = one.posted or is_late or one.stan in refused
+        kept_back = one.posted or one.number in late or one.stan in refused
         if one.context != context or not one.chip_data:
             continue
         if _kind(one) in ("SALE", "DECLINED") or (_kind(one) == "OFFLINE_SALE" and not kept_back):
@@ -156,6 +156,24 @@ def differences(books: Books, found: Iterable[Booked], stans_of_day: Collection[
     problems += [f"refund missing: {one}" for one in (books.refunds - refunds).elements()]
     problems += [f"refund too many: {one}" for one in (refunds - books.refunds).elements()]
     return sorted(problems)
+
+
+def _sold_after(day: Sequence[Transaction], cutoff: str) -> set[int]:
+    """What was made after the cut-off, by number: the host's time where it answered; else what the answers before and
+    after leave no doubt about; else the terminal's clock."""
+    answers = [one for one in day if one.rrn.strip() and _kind(one) not in ("OFFLINE_SALE", "ADJUSTMENT")]
+    online = {one.number: one.local_time for one in answers}
+    first_late = min((number for number, time in online.items() if time >= cutoff), default=10**9)
+    last_early = max((number for number, time in online.items() if time < cutoff), default=0)
+    late = set()
+    for one in day:
+        if one.number in online or not (one.number > first_late) ^ (one.number < last_early):
+            is_late = one.local_time >= cutoff
+        else:
+            is_late = one.number > first_late
+        if is_late:
+            late.add(one.number)
+    return late
 
 
 def _sum(booked: Iterable[Booked], group: str) -> Totals:

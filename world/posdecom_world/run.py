@@ -18,7 +18,7 @@ from typing import Final, ParamSpec
 from posdecom_agent import catalogue
 from posdecom_agent.approach import Access
 from posdecom_agent.job import Job
-from posdecom_agent.journal import MemoryJournal, Row
+from posdecom_agent.journal import Row
 from posdecom_agent.procedure import carry_out
 from posdecom_agent.storage import StorageError
 from posdecom_agent.trouble import Trouble, trouble_from
@@ -36,6 +36,7 @@ from posdecom_simulator.world.line import SILENCE, VirtualLine, Wire
 from posdecom_simulator.world.terminal import VirtualTerminal
 
 from . import invariants
+from .laptop import AgentKilled, Laptop, Watch
 from .scene import NOW, Scene, entropy, hsm, scene
 from .stations import MoodyHost, Nobody, VirtualStations
 
@@ -47,7 +48,6 @@ QUIET_RUNS = 2
 STEPS_MAX = 300_000
 RETRY_S = 5.0
 """A technician reads what went wrong and runs the command again."""
-DISK_BYTES = 1 << 40
 RECORDS_MAX = 12
 
 RESUMABLE = frozenset(
@@ -57,6 +57,7 @@ RESUMABLE = frozenset(
         catalogue.LINK_LOST,
         catalogue.WAITING,
         catalogue.DISK_FULL,
+        catalogue.STORAGE_FAILED,
     }
 )
 """Troubles that running the command again may mend; anything else would need a person, and fails a run."""
@@ -69,10 +70,6 @@ _OF_THE_MEMORY: Final = (
     invariants.intent_stands_on_a_receipt,
     invariants.evidence_means_empty_slots,
 )
-
-
-class AgentKilled(Exception):
-    """The agent's process is gone. Nothing in the product catches it."""
 
 
 class Unfinished(AssertionError):
@@ -98,29 +95,6 @@ class Result:
     state: State
 
 
-class MortalJournal(MemoryJournal):
-    """Rows that survive the agent, who may die before or after each append."""
-
-    def __init__(self, world: World) -> None:
-        self._world: World | None = None
-        super().__init__(world.rows, free_bytes=world.free_bytes)
-        self._world = world
-
-    def append(self, rows: Sequence[Row]) -> None:
-        world = self._world
-        if world is None:
-            super().append(rows)
-            return
-        world.check(invariants.rows_hold_no_card_number, world.canary, rows)
-        if world.fate.strikes(Fault.KILL_BEFORE):
-            raise AgentKilled
-        super().append(rows)
-        world.rows += rows
-        world.note(f"journal {rows[0].kind} {rows[0].key} {len(rows)}")
-        if world.fate.strikes(Fault.KILL_AFTER):
-            raise AgentKilled
-
-
 class World:
     """Everything outside the laptop, and what of the laptop survives. Also the agent's clock."""
 
@@ -128,7 +102,9 @@ class World:
         chance = random.Random(f"world {seed}")
         self.scene = here
         self.fate = Fate(plan)
-        self.rows: list[Row] = []
+        self.laptop = Laptop(
+            self.fate, Watch(self._before_append, self._after_append, self._journal_was_opened)
+        )
         self.canary = invariants.canary(here.day)
         self.agent_rate_bytes_per_s = chance.choice((None, RATE_BYTES_PER_S))
         self.events = hashlib.sha256()
@@ -181,14 +157,6 @@ class World:
         self.note(f"host {decode(message).mti} {code}")
         self.check(invariants.no_posting_twice_or_changed, self.ledger, self.scene, self._seen_postings)
 
-    def free_bytes(self) -> int:
-        return 0 if self.fate.strikes(Fault.DISK_FULL) else DISK_BYTES
-
-    def lose_rows(self) -> None:
-        """After a death: the folder may be restored from an older copy."""
-        if self.fate.strikes(Fault.OLD_JOURNAL):
-            del self.rows[int(len(self.rows) * self.fate.plan.old_journal_share) :]
-
     def fall_quiet(self) -> None:
         self.fate.is_quiet = True
         self.line.unplug_at.clear()
@@ -232,6 +200,17 @@ class World:
             before_change=self.look_at_memory,
             before_bytes=self._before_bytes,
         )
+
+    def _before_append(self, rows: Sequence[Row]) -> None:
+        self.check(invariants.rows_hold_no_card_number, self.canary, rows)
+
+    def _after_append(self, rows: Sequence[Row]) -> None:
+        self.note(f"journal {rows[0].kind} {rows[0].key} {len(rows)}")
+
+    def _journal_was_opened(
+        self, acknowledged: Sequence[Row], under_way: Sequence[Row], found: Sequence[Row]
+    ) -> None:
+        self.check(invariants.the_journal_keeps_its_promise, acknowledged, under_way, found)
 
     def _before_bytes(self) -> None:
         self.look_at_memory()
@@ -288,50 +267,48 @@ def run(
 def _decommission(world: World) -> Result:
     troubles: list[str] = []
     runs, quiet_since = 0, 0
-    while True:
+    while isinstance(outcome := _attempt(world), str):
         runs += 1
-        job = Job(MortalJournal(world))
-        trouble = _attempt(world, job)
-        if trouble == "":
-            break
-        troubles.append(trouble)
-        world.note(trouble)
+        troubles.append(outcome)
+        world.note(outcome)
         if runs > RUNS_WITH_FAULTS or world.now() > NOW + FAULTS_S:
             quiet_since = quiet_since or runs
             world.fall_quiet()
         if quiet_since and runs >= quiet_since + QUIET_RUNS:
-            raise Unfinished(f"not done after {runs} runs: {trouble}")
+            raise Unfinished(f"not done after {runs} runs: {outcome}")
         world.let_pass(RETRY_S)
-    state = _judge_end(world, job)
     return Result(
         trace=hashlib.sha256(world.line.trace.digest() + world.events.digest()).hexdigest(),
         steps=world.line.turns,
         seconds=world.now() - NOW,
-        runs=runs,
+        runs=runs + 1,
         fired=world.fate.fired,
         seen=world.fate.seen,
         checked=world.checked,
         delivered_bytes=world.line.delivered_bytes,
         records=len(world.scene.day),
         troubles=tuple(troubles),
-        state=state,
+        state=outcome,
     )
 
 
-def _attempt(world: World, job: Job) -> str:
-    """The command, once. What ended it, empty if the job is done."""
+def _attempt(world: World) -> State | str:
+    """The command, once: what the certificate amounts to, or what ended it before."""
     try:
-        job.begin(world.scene.order)
-        carry_out(job, world.stations, lambda step, text: world.note(f"step {step.value} {text}"))
+        with world.laptop.journal() as journal:
+            job = Job(journal)
+            job.begin(world.scene.order)
+            carry_out(job, world.stations, lambda step, text: world.note(f"step {step.value} {text}"))
+            return _judge_end(world, job)
     except AgentKilled:
-        world.lose_rows()
+        if world.fate.strikes(Fault.OLD_JOURNAL):
+            world.laptop.lose_rows(world.fate.plan.old_journal_share)
         return "the agent died"
     except (Trouble, StorageError) as error:
         trouble = trouble_from(error)
         if trouble.entry not in RESUMABLE:
             raise Unfinished(f"{trouble}: {trouble.cause}") from error
         return f"{trouble.entry.name}: {trouble.cause}"
-    return ""
 
 
 def _judge_end(world: World, job: Job) -> State:

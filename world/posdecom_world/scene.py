@@ -49,16 +49,18 @@ class Site:
     terminal_peer: Signer
     technician_peer: Signer
     tls_client: Callable[[], Channel]
-    tls_server: Callable[[bool], Channel]
+    tls_server: Callable[[float | None], Channel]
 
-    def channels(self, tier: str, tap: Tap) -> tuple[Callable[[], Channel], Callable[[bool], Channel]]:
+    def channels(
+        self, tier: str, tap: Tap
+    ) -> tuple[Callable[[], Channel], Callable[[float | None], Channel]]:
         """Makers for the agent's end and the terminal's; tier A without cryptography, B real TLS. The terminal's is
-        told whether to judge dates."""
+        told what certificates must outlast, None where its clock judges them."""
         if tier == "B":
             return self.tls_client, self.tls_server
         return (
             lambda: StubChannel(self.terminal_peer, server_side=False, tap=tap),
-            lambda judge: StubChannel(self.technician_peer, server_side=True, judge_dates=judge, tap=tap),
+            lambda floor: StubChannel(self.technician_peer, server_side=True, floor_at=floor, tap=tap),
         )
 
 
@@ -93,7 +95,7 @@ def site() -> Site:
             validate(terminal.channel.chain, technician.anchors, Role.TERMINAL_CHANNEL, None),
             validate(technician.chain, terminal.technician_anchors, Role.TECHNICIAN_CHANNEL, None),
             lambda: TlsChannel.client(client, technician.anchors, SERIAL),
-            lambda judge: TlsChannel.server(server, terminal.technician_anchors, judge_dates=judge),
+            lambda floor: TlsChannel.server(server, terminal.technician_anchors, floor_at=floor),
         )
 
 

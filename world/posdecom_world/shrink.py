@@ -27,6 +27,7 @@ def encode_plan(plan: FaultPlan) -> str:
             "stalls": plan.stalls,
             "at": {fault.value: sorted(numbers) for fault, numbers in plan.at.items()},
             "old_journal_share": plan.old_journal_share,
+            "luck": plan.luck,
         }
     )
 
@@ -39,6 +40,7 @@ def decode_plan(text: str) -> FaultPlan:
         tuple((float(start), float(end)) for start, end in found.get("stalls", ())),
         {Fault(name): frozenset(numbers) for name, numbers in found.get("at", {}).items()},
         found.get("old_journal_share", 0.5),
+        found.get("luck", 0),
     )
 
 

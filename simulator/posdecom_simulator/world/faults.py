@@ -44,6 +44,17 @@ class Fault(StrEnum):
     """Events: starts of the agent after a death; it finds an older copy of its journal."""
     DISK_FULL = "disk full"
     """Events: reservations of disk space."""
+    KILL_UNSYNCED_LOST = "kill, unsynced lost"
+    """Events: calls of the agent's disk; power and process are gone, and what was not synced is lost..."""
+    KILL_UNSYNCED_KEPT = "kill, unsynced kept"
+    """... or is there, as when the process alone was killed..."""
+    KILL_UNSYNCED_SHUFFLED = "kill, unsynced shuffled"
+    """... or is there in single sectors, in any order, the last of them torn."""
+    DISK_EIO = "disk EIO"
+    """Events: calls of the agent's disk; this one fails."""
+    DISK_ENOSPC = "disk ENOSPC"
+    DISK_SHORT_WRITE = "disk short write"
+    """Events: writes to the agent's disk."""
     CONNECT_REFUSED = "connect refused"
     """Events: connections to the host."""
     ACQUIRER_RESTART = "acquirer restart"
@@ -76,6 +87,12 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
         Fault.KILL_AFTER: 45,
         Fault.OLD_JOURNAL: 3,
         Fault.DISK_FULL: 1,
+        Fault.KILL_UNSYNCED_LOST: 200,
+        Fault.KILL_UNSYNCED_KEPT: 200,
+        Fault.KILL_UNSYNCED_SHUFFLED: 200,
+        Fault.DISK_EIO: 200,
+        Fault.DISK_ENOSPC: 200,
+        Fault.DISK_SHORT_WRITE: 130,
         Fault.CONNECT_REFUSED: 4,
         Fault.ACQUIRER_RESTART: 4,
         Fault.HOST_CUT: 14,
@@ -119,6 +136,8 @@ class FaultPlan:
     """Numbers of the events, from 1, at which a fault strikes."""
     old_journal_share: float = 0.5
     """How much of the journal an older copy has."""
+    luck: int = 0
+    """Which sectors of the agent's disk survive where they are shuffled."""
 
     @classmethod
     def only(cls, fault: Fault, *numbers: int) -> FaultPlan:
