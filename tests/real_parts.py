@@ -36,12 +36,15 @@ class RealParts:
     folder: Path
     transactions: int = 20
     seed: int = 1
+    dialects: tuple[str, ...] = ("cup",)
+    acquirer_options: tuple[object, ...] = ()
+    """Of ``posdecom-sim acquirer``, beside what it needs."""
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     host: str = ""
     desk: str = ""
 
     def __post_init__(self) -> None:
-        provision(self.site, seed=self.seed, now=time.time())
+        provision(self.site, seed=self.seed, now=time.time(), dialects=self.dialects)
 
     def __enter__(self) -> RealParts:
         return self
@@ -77,8 +80,10 @@ class RealParts:
 
     def start_acquirer(self) -> None:
         process = self._start(
-            ["posdecom_simulator", "acquirer", "--site", self.site, "--host", self.host or "127.0.0.1:0", "--desk",
-             self.desk.removeprefix("http://") or "127.0.0.1:0", "--state", self.folder / "acquirer"]
+            ["posdecom_simulator", "acquirer", "--site", self.site, "--host",
+             self.host.removeprefix("tls://") or "127.0.0.1:0", "--desk",
+             self.desk.removeprefix("http://") or "127.0.0.1:0", "--state", self.folder / "acquirer",
+             *self.acquirer_options]
         )  # fmt: skip
         self.host, self.desk = self._line(process, "host"), self._line(process, "desk")
 

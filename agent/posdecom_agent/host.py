@@ -1,16 +1,16 @@
 """The acquirer's host: connects, carries the settlement engine's bytes, and journals before it sends on.
 
-`settle` runs over any `Host`; `HostAddress` is the one behind TCP.
+`settle` runs over any `Host`; `HostAddress` is the one behind TCP, or behind TLS.
 """
 
 from __future__ import annotations
 
 import re
-import selectors
 import socket
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from posdecom_protocol.documents.seal import SealedContext
@@ -18,6 +18,7 @@ from posdecom_protocol.errors import HostError
 from posdecom_protocol.wording import N_
 
 from .dialects import DIALECTS
+from .host_tls import secured
 from .job import Job
 from .line import Clock
 from .procedure import SettleEnd, Unreachable
@@ -29,7 +30,12 @@ CONNECTS_MAX: Final = 5
 
 CONNECT_PAUSE_S: Final = 0.5
 READ_BYTES: Final = 16 * 1024
+SEND_TIMEOUT_S: Final = 10.0
 WAIT_S_MAX: Final = 1.0
+WAIT_S_MIN: Final = 0.001
+"""Of a socket: none at all would be another mode of it."""
+
+_TLS: Final = "tls://"
 _ADDRESS: Final = re.compile(r"(?:(?P<name>[^\s:\[\]]+)|\[(?P<ipv6>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})")
 
 
@@ -56,34 +62,52 @@ class Host(Protocol):
 class HostAddress:
     host: str
     port: int
+    ca_file: Path | None = None
+    """PEM of the CA that vouches for the host: then it is spoken to by TLS, and not otherwise."""
 
     @classmethod
-    def parse(cls, text: str) -> HostAddress:
-        """``HOST:PORT``; an IPv6 address in brackets. `ValueError` for anything else."""
-        found = _ADDRESS.fullmatch(text)
+    def parse(cls, text: str, ca_file: Path | None = None) -> HostAddress:
+        """``HOST:PORT`` or ``tls://HOST:PORT``; an IPv6 address in brackets. `ValueError` for anything else, and for
+        TLS without a ``ca_file``."""
+        is_tls = text.startswith(_TLS)
+        found = _ADDRESS.fullmatch(text.removeprefix(_TLS))
         if found is None or not 0 < int(found["port"]) < 65536:
-            raise ValueError(N_("an address is HOST:PORT"))
-        return cls(found["name"] or found["ipv6"], int(found["port"]))
+            raise ValueError(N_("an address is HOST:PORT or tls://HOST:PORT"))
+        if is_tls and ca_file is None:
+            raise ValueError(N_("tls:// needs the CA that vouches for the host: give it with --host-ca"))
+        return cls(found["name"] or found["ipv6"], int(found["port"]), ca_file if is_tls else None)
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{_TLS if self.ca_file else ''}{self.host}:{self.port}"
 
     def connect(self) -> Connection:
-        return _TcpConnection((self.host, self.port))
+        plain = socket.create_connection((self.host, self.port), CONNECT_TIMEOUT_S)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return _SocketConnection(
+                plain if self.ca_file is None else secured(plain, self.host, self.ca_file)
+            )
+        except BaseException:
+            plain.close()
+            raise
 
 
-class _TcpConnection:
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class _SocketConnection:
+    """Waits by the socket's own timeout: what TLS has unpacked already is not seen by a selector."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
 
     def send(self, data: bytes) -> None:
+        self._socket.settimeout(SEND_TIMEOUT_S)
         self._socket.sendall(data)
 
     def receive(self, timeout_s: float) -> bytes | None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
-            return self._socket.recv(READ_BYTES) if selector.select(timeout_s) else None
+        self._socket.settimeout(max(timeout_s, WAIT_S_MIN))
+        try:
+            return self._socket.recv(READ_BYTES)
+        except TimeoutError:
+            return None
 
     def close(self) -> None:
         self._socket.close()
@@ -123,7 +147,7 @@ def settle(
 ) -> SettleEnd:
     """The conversation about one context, over as many connections as it takes (at most `CONNECTS_MAX` in vain).
 
-    `HostError` where the seal names a dialect that this version does not speak.
+    `HostError` where the seal names a dialect that this version does not speak, or the host is not who it should be.
     """
     if context.dialect not in DIALECTS:
         raise HostError(N_("this version does not speak the dialect {dialect}", dialect=context.dialect))

@@ -1,8 +1,9 @@
 """The technician's credentials: one folder with key, certificate and trust, made by whoever issues them.
 
-``technician.key`` (PKCS #8 PEM, unencrypted, for its owner only), ``technician.pem`` (certificates, leaf first)
-and ``anchors.pem`` (whom to trust: terminal makers, acquirer, technicians; certificates only). The certificate
-lives 24 hours and opens nothing by itself: a stolen folder can read ciphertext out of a terminal, for a day.
+``technician.key`` (PKCS #8 PEM, unencrypted, for its owner only), ``technician.pem`` (certificates, leaf first),
+``anchors.pem`` (whom to trust: terminal makers, acquirer, technicians; certificates only) and, for a host behind TLS,
+``host_ca.pem``. The technician's certificate lives 24 hours and opens nothing by itself: a stolen folder can read
+ciphertext out of a terminal, for a day.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from posdecom_protocol.wording import N_
 KEY_FILE: Final = "technician.key"
 CHAIN_FILE: Final = "technician.pem"
 ANCHORS_FILE: Final = "anchors.pem"
+HOST_CA_FILE: Final = "host_ca.pem"
+"""The CA that vouches for the acquirer's host behind TLS; nothing else is believed because of it."""
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 """A certificate is half a kilobyte as PEM; whatever is larger is the wrong file."""

@@ -10,6 +10,7 @@
     ├── DocumentError         a signed document is malformed, forged or not applicable
     ├── KeyMaterialError      a KSN, key block or cryptogram is malformed or forged
     └── HostError             the acquirer's ISO 8583 host broke its protocol
+        └── HostUntrusted     what answers there does not prove to be that host
 
 No message of any of them holds a key, a card number or payload: only names, lengths, bounds and units.
 """
@@ -62,3 +63,7 @@ class KeyMaterialError(PosdecomError):
 
 class HostError(PosdecomError):
     """The host's bytes are no ISO 8583 answer that this dialect knows."""
+
+
+class HostUntrusted(HostError):
+    """What answers at the host's address does not prove to be the host. Nothing was sent to it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -83,6 +84,22 @@ class Authority:
             is_ca=False,
         )
 
+    @classmethod
+    def create_for_tls(cls, name: str, validity: Validity, entropy: Entropy) -> Authority:
+        """An anchor that vouches for TLS servers and for nobody's documents."""
+        key, subject = new_key(entropy), Subject(name).x509_name()
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH]
+        certificate = _sign(key, subject, key.public_key(), subject, purposes, validity, is_ca=True)
+        return cls(key, certificate)
+
+    def issue_for_tls(
+        self, public_key: Ed25519PublicKey, subject: Subject, names: Iterable[str], validity: Validity
+    ) -> x509.Certificate:
+        """A TLS server's leaf for its host names and IP addresses."""
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH]
+        issuer, name = self.certificate.subject, subject.x509_name()
+        return _sign(self.key, issuer, public_key, name, purposes, validity, is_ca=False, names=tuple(names))
+
     def pem(self) -> bytes:
         """The anchor's certificate."""
         return self.certificate.public_bytes(Encoding.PEM)
@@ -114,6 +131,7 @@ def _sign(
     validity: Validity,
     *,
     is_ca: bool,
+    names: tuple[str, ...] = (),
 ) -> x509.Certificate:
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = (
@@ -130,7 +148,20 @@ def _sign(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(issuer_id, critical=False)
     )
+    if names:
+        builder = builder.add_extension(_alternative_names(names), critical=False)
     return builder.sign(issuer_key, algorithm=None)
+
+
+def _alternative_names(names: tuple[str, ...]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([_general_name(name) for name in names])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _serial(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,8 @@ from .site import (
     BDK_BYTES,
     BDK_FILE,
     CHANNEL,
+    HOST,
+    HOST_CA_FILE,
     KEYS_FILE,
     MAKER_ANCHORS_FILE,
     OEM_ID_BYTES,
@@ -53,6 +55,8 @@ from .terminal.device import Context
 from .terminal.key_loading import block_header
 
 TERMINALS_MAX: Final = 999
+NEXT_OWNER: Final = 50_000
+"""Between the merchant accounts of one acquirer and of the next."""
 
 TECHNICIAN, ACQUIRER, TERMINALS, AUTHORITIES = "technician", "acquirer", "terminals", "authorities"
 MAKER: Final = "maker"
@@ -77,9 +81,14 @@ MAKER_ROLES: Final = (Role.TERMINAL, Role.TERMINAL_CHANNEL, Role.MAKER)
 TECHNICIAN_ROLES: Final = (Role.TECHNICIAN, Role.TECHNICIAN_CHANNEL)
 
 ISSUER: Final = "Demo Acquirer"
+HOST_NAMES: Final = ("localhost", "127.0.0.1", "::1")
+"""Where the demo's host is reached by TLS; its certificate names nothing else."""
+
 TPDU: Final = bytes.fromhex("6000030000")
 CURRENCIES: Final = (156, 344)
 """ISO 4217: CNY and HKD; one context each."""
+
+DIALECTS: Final = ("cup", "edc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,8 @@ def provision(
     *,
     now: float,
     note: Note = note_nothing,
+    dialects: Sequence[str] = ("cup",),
+    next_owner_of: Path | None = None,
 ) -> Site:
     """Makes ``directory`` a new site with ``terminals`` terminals, "PD-000001" and up.
 
@@ -129,6 +140,9 @@ def provision(
         seed: makes every byte reproducible; None takes the operating system's randomness.
         now: seconds since 1970, the time from which certificates are dated. The technician's lives 24 hours.
         note: hears of every secret that is made for a terminal, as "SERIAL/SLOT".
+        dialects: of `DIALECTS`, in which each terminal's contexts settle: the first in the first, and so on by turns.
+        next_owner_of: another site, whose terminals come to this one: the same maker and the same devices with their
+            identities, but another acquirer with other keys and merchant accounts.
 
     Raises:
         SiteError: when the folder holds something already, or cannot be written.
@@ -140,7 +154,8 @@ def provision(
     try:
         if directory.exists() and any(directory.iterdir()):
             raise SiteError(f"{directory} is not empty")
-        _Provisioning(site, entropy, now, note).run()
+        former = None if next_owner_of is None else Site(next_owner_of, site.serials)
+        _Provisioning(site, entropy, now, note, tuple(dialects), former).run()
     except OSError as error:
         raise SiteError(f"{directory} cannot be written: {error.strerror}") from error
     return site
@@ -148,13 +163,18 @@ def provision(
 
 def renew_technician(directory: Path, *, now: float, entropy: Entropy = os.urandom) -> None:
     """Gives the site's technician a new key and certificate for 24 hours from ``now``. Raises SiteError."""
-    identity = Identity.load(directory / AUTHORITIES, TECHNICIANS)
-    key = Ed25519PrivateKey.from_private_bytes(identity.secret.data)
-    authority = Authority(key, x509.load_der_x509_certificate(identity.chain[0]))
+    authority = _authority(directory, TECHNICIANS)
     try:
         _issue_technician(authority, directory / TECHNICIAN, entropy, now)
     except OSError as error:
         raise SiteError(f"{directory / TECHNICIAN} cannot be written: {error.strerror}") from error
+
+
+def _authority(directory: Path, name: str) -> Authority:
+    """One of the authorities of the site in ``directory``. Raises SiteError."""
+    identity = Identity.load(directory / AUTHORITIES, name)
+    key = Ed25519PrivateKey.from_private_bytes(identity.secret.data)
+    return Authority(key, x509.load_der_x509_certificate(identity.chain[0]))
 
 
 def seeded(seed: int) -> Entropy:
@@ -166,8 +186,18 @@ def seeded(seed: int) -> Entropy:
 class _Provisioning:
     """One site while it is laid out."""
 
-    def __init__(self, site: Site, entropy: Entropy, now: float, note: Note) -> None:
+    def __init__(
+        self,
+        site: Site,
+        entropy: Entropy,
+        now: float,
+        note: Note,
+        dialects: tuple[str, ...],
+        former: Site | None,
+    ) -> None:
         self._site = site
+        self._dialects = dialects
+        self._former = former
         self._note = note
         self._entropy = entropy
         self._now = now
@@ -176,8 +206,11 @@ class _Provisioning:
         self._signer_validity = Validity(since, now + SIGNER_YEARS * YEAR_S)
         authority_validity = Validity(since, now + AUTHORITY_YEARS * YEAR_S)
         self._acquirer = Authority.create(ISSUER, ACQUIRER_ROLES.values(), authority_validity, entropy)
-        # Never expires either: a device certificate is worth no more than the authority above it.
-        self._maker = Authority.create("Demo Terminal Maker", MAKER_ROLES, self._device_validity, entropy)
+        if former is None:
+            # Never expires either: a device certificate is worth no more than the authority above it.
+            self._maker = Authority.create("Demo Terminal Maker", MAKER_ROLES, self._device_validity, entropy)
+        else:
+            self._maker = _authority(former.directory, "maker")
         self._technicians = Authority.create("Demo Service", TECHNICIAN_ROLES, authority_validity, entropy)
         self._bdk = Secret(entropy(BDK_BYTES))
         self._bdk_id = entropy(4)
@@ -198,6 +231,7 @@ class _Provisioning:
         subject = Subject("Demo Terminal Maker bind")
         self._write_identity(self._site.maker, BIND, self._maker, subject, Role.MAKER, self._signer_validity)
         self._book_terminals()
+        self._lay_out_host()
 
     def _lay_out_authorities(self) -> None:
         authorities = {"acquirer": self._acquirer, "maker": self._maker, TECHNICIANS: self._technicians}
@@ -213,10 +247,23 @@ class _Provisioning:
         _write(folder / BDK_FILE, self._bdk.data.hex().encode() + b"\n")
         _write(folder / ANCHORS_FILE, trust)
 
+    def _lay_out_host(self) -> None:
+        """Last, so that a seed gives everything else the bytes that it always gave."""
+        authority = Authority.create_for_tls(f"{ISSUER} network", self._signer_validity, self._entropy)
+        key = new_key(self._entropy)
+        subject = Subject(f"{ISSUER} host")
+        certificate = authority.issue_for_tls(key.public_key(), subject, HOST_NAMES, self._signer_validity)
+        authorities, acquirer = self._site.directory / AUTHORITIES, self._site.acquirer
+        _write(authorities / f"{HOST}.key", key_pem(authority.key))
+        _write(authorities / f"{HOST}.pem", authority.pem())
+        _write(acquirer / f"{HOST}.key", key_pem(key))
+        _write(acquirer / f"{HOST}.pem", certificate.public_bytes(Encoding.PEM))
+        _write(self._site.technician / HOST_CA_FILE, authority.pem())
+
     def _book_terminals(self) -> None:
         booked = tuple(
             BookedTerminal(
-                serial, self._initial_key_id(number), self._channel_key_id(serial), _contexts(number)
+                serial, self._initial_key_id(number), self._channel_key_id(serial), self._contexts(number)
             )
             for number, serial in enumerate(self._site.serials, start=1)
         )
@@ -232,8 +279,11 @@ class _Provisioning:
         note = prefixed(self._note, f"{serial}/")
         identities = ((CHANNEL, Role.TERMINAL_CHANNEL), (ATTESTATION, Role.TERMINAL))
         for slot, (name, role) in zip(slots.IDENTITY, identities, strict=True):
-            key = self._write_identity(folder, name, self._maker, subject, role, self._device_validity)
-            note(slot.name, Kind.INJECTED, [key.private_bytes_raw()])
+            if self._former is None:
+                self._write_identity(folder, name, self._maker, subject, role, self._device_validity)
+            else:
+                _copy_identity(self._former.terminal(serial), folder, name)
+            note(slot.name, Kind.INJECTED, [Identity.load(folder, name).secret.data])
         _write(folder / KEYS_FILE, self._keys(number, note).toml().encode())
         _write(folder / SETTINGS_FILE, self._settings(number, serial).toml().encode())
         _write(folder / ACQUIRER_ANCHORS_FILE, self._acquirer.pem())
@@ -241,6 +291,9 @@ class _Provisioning:
         _write(folder / MAKER_ANCHORS_FILE, self._maker.pem())
 
     def _settings(self, number: int, serial: str) -> TerminalSettings:
+        if self._former is not None:
+            device = TerminalSettings.load(self._former.terminal(serial) / SETTINGS_FILE)
+            return replace(device, contexts=self._contexts(number))
         return TerminalSettings(
             serial=serial,
             manufacturer="Demo Terminal Maker",
@@ -249,8 +302,11 @@ class _Provisioning:
             ueid=b"\x01" + self._entropy(16),
             oem_id=self._oem_id,
             tpdu=TPDU,
-            contexts=_contexts(number),
+            contexts=self._contexts(number),
         )
+
+    def _contexts(self, number: int) -> tuple[Context, ...]:
+        return _contexts(number if self._former is None else number + NEXT_OWNER, self._dialects)
 
     def _keys(self, number: int, note: Note) -> TerminalKeys:
         """Master keys and initial keys in the clear, everything else as key blocks."""
@@ -280,12 +336,16 @@ class _Provisioning:
 
     def _write_identity(
         self, folder: Path, name: str, authority: Authority, subject: Subject, role: Role, validity: Validity
-    ) -> Ed25519PrivateKey:
+    ) -> None:
         key = new_key(self._entropy)
         certificate = authority.issue(key.public_key(), subject, [role], validity)
         _write(folder / f"{name}.key", key_pem(key))
         _write(folder / f"{name}.pem", certificate.public_bytes(Encoding.PEM))
-        return key
+
+
+def _copy_identity(source: Path, folder: Path, name: str) -> None:
+    for kind in ("key", "pem"):
+        _write(folder / f"{name}.{kind}", (source / f"{name}.{kind}").read_bytes())
 
 
 def _issue_technician(authority: Authority, folder: Path, entropy: Entropy, now: float) -> None:
@@ -297,7 +357,7 @@ def _issue_technician(authority: Authority, folder: Path, entropy: Entropy, now:
     _write(folder / "technician.pem", certificate.public_bytes(Encoding.PEM))
 
 
-def _contexts(number: int) -> tuple[Context, ...]:
+def _contexts(number: int, dialects: tuple[str, ...]) -> tuple[Context, ...]:
     """One per currency: another merchant account and terminal id at the same acquirer."""
     return tuple(
         Context(
@@ -307,7 +367,7 @@ def _contexts(number: int) -> tuple[Context, ...]:
             tid=f"{currency}{number:05d}",
             currency=currency,
             batch=1,
-            dialect="cup",
+            dialect=dialects[index % len(dialects)],
         )
         for index, currency in enumerate(CURRENCIES)
     )

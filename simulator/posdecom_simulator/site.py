@@ -3,12 +3,13 @@
 ::
 
     DIR/trust.pem             anchors of acquirer, terminal makers and technicians; certificates only
-    DIR/technician/           technician.key, technician.pem, anchors.pem: the agent's ``--site``
-    DIR/acquirer/             order, release, approver (.key, .pem), bdk.hex, anchors.pem, settings.toml
+    DIR/technician/           technician.key, technician.pem, anchors.pem, host_ca.pem: the agent's ``--site``
+    DIR/acquirer/             order, release, approver, host (.key, .pem), bdk.hex, anchors.pem, settings.toml;
+                              ``host`` is the ISO 8583 host's for TLS, and signs no document
     DIR/terminals/SERIAL/     channel, attestation (.key, .pem), keys.toml, settings.toml,
                               acquirer, technicians, maker (.pem): whom this terminal trusts, and for what
     DIR/maker/                bind (.key, .pem): takes blank terminals back into service
-    DIR/authorities/          acquirer, maker, technicians (.key, .pem): what issued all of it
+    DIR/authorities/          acquirer, maker, technicians, host (.key, .pem): what issued all of it
 
 A real terminal gets ``keys.toml`` in a key injection room; here it is a file, because the simulated one must come
 from somewhere.
@@ -50,6 +51,8 @@ BDK_BYTES: Final = 16
 
 ORDER, RELEASE, APPROVER = "order", "release", "approver"
 CHANNEL, ATTESTATION = "channel", "attestation"
+HOST: Final = "host"
+HOST_CA_FILE: Final = "host_ca.pem"
 BDK_FILE: Final = "bdk.hex"
 KEYS_FILE: Final = "keys.toml"
 SETTINGS_FILE: Final = "settings.toml"

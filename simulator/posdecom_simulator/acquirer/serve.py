@@ -7,6 +7,7 @@ does to messages on their way (delivery.py) is carried out here, with sockets an
 
 from __future__ import annotations
 
+import heapq
 import http.server
 import os
 import socket
@@ -19,8 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from posdecom_protocol.custody import MEDIA_TYPE
 from posdecom_protocol.errors import MessageError
@@ -30,16 +32,22 @@ from posdecom_protocol.secret import Secret
 from ..history import read_history
 from ..site import AcquirerSite
 from .behaviour import Behaviour
-from .delivery import Delivery, deliver
+from .delivery import Delivery, Said, deliver
 from .desk import OK, Answer, Desk, Signers
 from .host import Host
 from .hsm import Hsm
 from .ledger import Ledger, SqliteStore
 
+if TYPE_CHECKING:
+    import ssl
+
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 """Two hundred thousand items of 300 bytes."""
 
 IDLE_S: Final = 120.0
+WAIT_S_MIN: Final = 0.001
+"""Of a socket: none at all would be another mode of it."""
+
 T = TypeVar("T")
 
 
@@ -136,13 +144,20 @@ def _history_reader(site: AcquirerSite, ledger: Ledger, hsm: Hsm) -> Callable[[]
 
 
 def serve(
-    clerk: Clerk, host: tuple[str, int], desk: tuple[str, int], announce: Callable[[str, str], None]
+    clerk: Clerk,
+    host: tuple[str, int],
+    desk: tuple[str, int],
+    announce: Callable[[str, str], None],
+    tls: ssl.SSLContext | None = None,
 ) -> None:
-    """Serve until the process ends; ``announce`` gets both addresses once they are bound."""
-    host_server = _HostServer(host, clerk)
+    """Serve until the process ends; ``announce`` gets both addresses once they are bound. ``tls``: of the host."""
+    host_server = _HostServer(host, clerk, tls)
     desk_server = _DeskServer(desk, clerk)
     threading.Thread(target=host_server.serve_forever, daemon=True).start()
-    announce(_address(host_server.server_address), f"http://{_address(desk_server.server_address)}")
+    scheme = "" if tls is None else "tls://"
+    announce(
+        f"{scheme}{_address(host_server.server_address)}", f"http://{_address(desk_server.server_address)}"
+    )
     desk_server.serve_forever()
 
 
@@ -155,11 +170,14 @@ def _address(bound: object) -> str:
 
 
 class _HostServer(socketserver.ThreadingTCPServer):
+    """With ``tls``, nothing else is spoken."""
+
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], clerk: Clerk) -> None:
+    def __init__(self, address: tuple[str, int], clerk: Clerk, tls: ssl.SSLContext | None = None) -> None:
         self.clerk = clerk
+        self.tls = tls
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__(address, _HostConnection)
@@ -184,48 +202,67 @@ class _HostConnection(socketserver.BaseRequestHandler):
     server: _HostServer
 
     def handle(self) -> None:
-        connection: socket.socket = self.request
-        connection.settimeout(IDLE_S)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sending = threading.Lock()
-        self.server.has(connection, True)
-        try:
-            self._serve(connection)
-        except (OSError, MessageError):
-            return  # the terminal's side comes again; what was answered is in the books
-        finally:
-            self.server.has(connection, False)
+        plain: socket.socket = self.request
+        plain.settimeout(IDLE_S)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tls = self.server.tls
+        with suppress(OSError, MessageError):  # the other side comes again; what was answered is in the books
+            connection = plain if tls is None else tls.wrap_socket(plain, server_side=True)
+            with connection:
+                self.server.has(connection, True)
+                try:
+                    self._serve(connection)
+                finally:
+                    self.server.has(connection, False)
 
     def _serve(self, connection: socket.socket) -> None:
-        stream, is_silent = LengthPrefix(), False
-        while data := connection.recv(64 * 1024):
+        stream, late, is_silent = LengthPrefix(), _Late(), False
+        while data := _read(connection, late):
             for message in stream.receive(data):
                 if is_silent:
                     continue
                 delivery = self.server.clerk.host_hears(message)
-                self._say(connection, delivery)
+                for said in delivery.said:
+                    late.add(said)
+                late.say(connection)
                 is_silent = delivery.goes_silent
                 if delivery.restarts:
                     self.server.hang_up()
                 if delivery.hangs_up:
                     return
 
-    def _say(self, connection: socket.socket, delivery: Delivery) -> None:
-        for said in delivery.said:
-            if said.after_s:
-                timer = threading.Timer(said.after_s, self._send_late, (connection, said.wire))
-                timer.daemon = True
-                timer.start()
-            else:
-                self._send(connection, said.wire)
 
-    def _send(self, connection: socket.socket, wire: bytes) -> None:
-        with self._sending:
-            connection.sendall(wire)
+class _Late:
+    """What is to be said on one connection, each when its time comes, in order."""
 
-    def _send_late(self, connection: socket.socket, wire: bytes) -> None:
-        with suppress(OSError):  # the connection may be gone by then
-            self._send(connection, wire)
+    def __init__(self) -> None:
+        self._numbers = count()
+        self._waiting: list[tuple[float, int, bytes]] = []
+
+    def add(self, said: Said) -> None:
+        due = time.monotonic() + said.after_s if said.after_s else 0.0
+        heapq.heappush(self._waiting, (due, next(self._numbers), said.wire))
+
+    def say(self, connection: socket.socket) -> None:
+        connection.settimeout(IDLE_S)
+        while self._waiting and self._waiting[0][0] <= time.monotonic():
+            connection.sendall(heapq.heappop(self._waiting)[2])
+
+    def wait_s(self) -> float | None:
+        return max(WAIT_S_MIN, self._waiting[0][0] - time.monotonic()) if self._waiting else None
+
+
+def _read(connection: socket.socket, late: _Late) -> bytes:
+    """What comes next; what has to be said before it comes is said. `TimeoutError` after `IDLE_S` of nothing."""
+    while True:
+        late.say(connection)
+        wait_s = late.wait_s()
+        connection.settimeout(IDLE_S if wait_s is None else wait_s)
+        try:
+            return connection.recv(64 * 1024)
+        except TimeoutError:
+            if wait_s is None:
+                raise
 
 
 # --- desk: three calls over HTTP -----------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..acquirer.behaviour import Behaviour, Scenario
+from ..acquirer.host_tls import server_context
 from ..acquirer.scenario import ScenarioError, read_scenario
 from ..acquirer.serve import Clerk, serve
 from ..site import AcquirerSite
@@ -41,6 +42,9 @@ def _behaviour(context: click.Context, parameter: click.Parameter, value: Path |
     "--approve", is_flag=True, help="A second signer approves what was refused, without being asked."
 )
 @click.option(
+    "--host-tls", is_flag=True, help="The host speaks TLS, with the site's certificate, and only that."
+)
+@click.option(
     "--scenario",
     "behaviour",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -53,7 +57,9 @@ def command(
     desk: tuple[str, int],
     state: Path,
     approve: bool,
+    host_tls: bool,
     behaviour: Behaviour,
 ) -> None:
+    tls = server_context(site / "acquirer") if host_tls else None
     clerk = Clerk(AcquirerSite.load(site / "acquirer"), state, approve=approve, behaviour=behaviour)
-    serve(clerk, host, desk, lambda one, other: click.echo(f"host {one}\ndesk {other}"))
+    serve(clerk, host, desk, lambda one, other: click.echo(f"host {one}\ndesk {other}"), tls)
