@@ -111,13 +111,13 @@ class Demo:
         personalise(store, site, populate(1, transactions, site.settings.contexts, NOW - 86_400))
         return Terminal.boot(store, seeded(number)), store
 
-    def terminal_channel(self, number: int = 1) -> TlsChannel:
+    def terminal_channel(self, number: int = 1, floor_at: float | None = None) -> TlsChannel:
         """A new channel at the terminal's end."""
         site = self.site_terminal(number)
         context = server_context(
             str(site.directory / "channel.pem"), str(site.directory / "channel.key"), site.technician_anchors
         )
-        return TlsChannel.server(context, site.technician_anchors, judge_dates=True)
+        return TlsChannel.server(context, site.technician_anchors, floor_at=floor_at)
 
     @property
     def anchors(self) -> Anchors:

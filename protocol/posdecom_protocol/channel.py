@@ -94,9 +94,10 @@ class ExpectedPeer:
     role: Role
     serial_number: str | None = None
     """The device serial that the peer's certificate must carry; None takes any."""
-    judge_dates: bool = True
-    """False only at a terminal whose clock is not plausible: then an expired technician is let in, and can do
-    no more than read ciphertext."""
+    floor_at: float | None = None
+    """Seconds since 1970 that are surely past, at a terminal whose clock is not to be believed: a certificate that was
+    over by then is refused, and no other date is judged. An expired technician who is let in can do no more than
+    read ciphertext. None: the dates are judged at ``now``."""
 
 
 # --- contexts -------------------------------------------------------------------------------------------------
@@ -165,9 +166,11 @@ class TlsChannel:
         return channel
 
     @classmethod
-    def server(cls, context: ssl.SSLContext, anchors: Anchors, *, judge_dates: bool) -> TlsChannel:
-        """The terminal's end; ``judge_dates`` is False where its clock is not plausible."""
-        expected = ExpectedPeer(anchors, Role.TECHNICIAN_CHANNEL, judge_dates=judge_dates)
+    def server(
+        cls, context: ssl.SSLContext, anchors: Anchors, *, floor_at: float | None = None
+    ) -> TlsChannel:
+        """The terminal's end; ``floor_at``: see `ExpectedPeer`."""
+        expected = ExpectedPeer(anchors, Role.TECHNICIAN_CHANNEL, floor_at=floor_at)
         return cls(context, expected, server_side=True)
 
     # --- in
@@ -241,8 +244,10 @@ class TlsChannel:
             raise DocumentError("channel", f"the peer does not speak {ALPN}")
         leaf = self._tls.getpeercert(binary_form=True)
         assert leaf is not None  # CERT_REQUIRED
-        at = now if expected.judge_dates else None
+        at = now if expected.floor_at is None else None
         peer = validate([leaf], expected.anchors, expected.role, at)
+        if expected.floor_at is not None and peer.not_after < expected.floor_at:
+            raise DocumentError("channel", "the peer's certificate was over before this terminal was frozen")
         if expected.serial_number is not None and peer.serial_number != expected.serial_number:
             raise DocumentError("channel", "the peer is another terminal than expected")
         return peer

@@ -78,10 +78,10 @@ class Works:
         party, trusted = party or self.agent, anchors(*(authorities or (self.maker,)))
         return TlsChannel.client(client_context(party.chain, party.key, trusted), trusted, SERIAL)
 
-    def server(self, party: Paths | None = None, *, judge_dates: bool = True) -> TlsChannel:
+    def server(self, party: Paths | None = None, *, floor_at: float | None = None) -> TlsChannel:
         party, trusted = party or self.terminal, anchors(self.technicians)
         context = server_context(party.chain, party.key, trusted)
-        return TlsChannel.server(context, trusted, judge_dates=judge_dates)
+        return TlsChannel.server(context, trusted, floor_at=floor_at)
 
 
 def anchors(*authorities: Authority) -> Anchors:
@@ -303,9 +303,18 @@ def test_a_terminal_without_a_plausible_clock_lets_an_expired_technician_in(work
     expired = works.party(
         works.technicians, Subject("technician"), [Role.TECHNICIAN_CHANNEL], Validity(0.0, DAY)
     )
-    client, server = works.client(expired), works.server(judge_dates=False)
+    client, server = works.client(expired), works.server(floor_at=float(DAY))
     _, at_server = converse(client, server)
     assert isinstance(at_server[0], Secured)
+
+
+def test_a_technician_whose_certificate_was_over_before_the_floor_is_refused(works: Works) -> None:
+    expired = works.party(
+        works.technicians, Subject("technician"), [Role.TECHNICIAN_CHANNEL], Validity(0.0, DAY)
+    )
+    client, server = works.client(expired), works.server(floor_at=DAY + 1.0)
+    _, at_server = converse(client, server)
+    assert reason(at_server) == "channel: the peer's certificate was over before this terminal was frozen"
 
 
 def test_an_expired_terminal_is_refused_by_the_agent(works: Works) -> None:
@@ -459,7 +468,7 @@ def test_2000_mutated_client_hellos_give_a_clean_failure_or_none(works: Works) -
     hello = works.client().bytes_to_send()
     failures = 0
     for _ in range(2000):
-        server = TlsChannel.server(context, trusted, judge_dates=True)
+        server = TlsChannel.server(context, trusted)
         server.receive(mutated(hello, chance), NOW)
         events = server.events()
         assert not events or (len(events) == 1 and isinstance(events[0], Failed))

@@ -45,7 +45,7 @@ def serve(store: Store, face: Callable[[], Face], announce: Callable[[str], None
     line = face()
     front = Front(
         terminal,
-        _channel_maker(store, terminal.clock_is_plausible(clock())),
+        _channel_maker(store, lambda: terminal.dates_floor(clock())),
         clock(),
         line_rate_bytes_per_s=line_rate_bytes_per_s(line),
     )
@@ -88,19 +88,22 @@ def _clock() -> Callable[[], float]:
     return lambda: offset + time.monotonic()
 
 
-def _channel_maker(store: Store, judge_dates: bool) -> Callable[[], Channel]:
-    """TLS with the terminal's channel identity; the context is made at the first connection that asks for it."""
-    made: list[Callable[[], Channel]] = []
+def _channel_maker(store: Store, floor: Callable[[], float | None]) -> Callable[[], Channel]:
+    """TLS with the terminal's channel identity; the context is made at the first connection that asks for it.
+
+    ``floor`` is asked at each connection: a freeze in one changes by what the next one is judged.
+    """
+    made: list[Callable[[float | None], Channel]] = []
 
     def channel() -> Channel:
         if not made:
-            made.append(_tls(store, judge_dates))
-        return made[0]()
+            made.append(_tls(store))
+        return made[0](floor())
 
     return channel
 
 
-def _tls(store: Store, judge_dates: bool) -> Callable[[], Channel]:
+def _tls(store: Store) -> Callable[[float | None], Channel]:
     key, certificate = store.get(slots.CHANNEL_KEY.key), store.get(slots.CHANNEL_CERTIFICATE)
     anchors_pem = store.get(slots.CHANNEL_ANCHORS)
     if key is None or certificate is None or anchors_pem is None:
@@ -113,7 +116,7 @@ def _tls(store: Store, judge_dates: bool) -> Callable[[], Channel]:
         _anonymous_file(pem) as chain_path,
     ):
         context = server_context(chain_path, key_path, anchors)
-    return lambda: TlsChannel.server(context, anchors, judge_dates=judge_dates)
+    return lambda floor_at: TlsChannel.server(context, anchors, floor_at=floor_at)
 
 
 @contextmanager

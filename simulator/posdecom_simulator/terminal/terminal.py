@@ -103,9 +103,19 @@ class Terminal:
     def is_tampered(self) -> bool:
         return self._store.get(slots.TAMPER_MARK) is not None
 
-    def clock_is_plausible(self, now: float) -> bool:
-        """False for a clock that stands before the last transaction: a dead battery. Its dates judge nobody."""
-        return now >= self.life.last_record_at
+    def dates_floor(self, now: float) -> float | None:
+        """What a technician's certificate must outlast where the clock judges nobody; None where it does.
+
+        It judges before the freeze only, and only if it does not stand before the last transaction (a dead battery).
+        Later it may jump as it likes and locks nobody out: what counts then is bound by the challenge, not by time,
+        and the order and the last record say what is surely past.
+        """
+        life = self.life
+        if life.state is LifecycleState.ACTIVE:
+            return None if now >= life.last_record_at else life.last_record_at
+        order = self._store.get(slots.ORDER)
+        begun = 0 if order is None else open_document(order, Order).body.not_before
+        return max(life.last_record_at, begun)
 
     @property
     def has_identity(self) -> bool:

@@ -40,12 +40,12 @@ class StubChannel:
         peer: Signer,
         *,
         server_side: bool,
-        judge_dates: bool = True,
+        floor_at: float | None = None,
         tap: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self._peer = peer
         self._server_side = server_side
-        self._judge_dates = judge_dates
+        self._floor_at = floor_at
         self._tap = tap
         self._state = _State.HANDSHAKE
         self._incoming = bytearray()
@@ -100,13 +100,18 @@ class StubChannel:
         if self._server_side and self._awaited:
             self._outgoing += _flight(SERVER_FLIGHT_BYTES)
             return
-        if self._judge_dates and not self._peer.not_before <= now <= self._peer.not_after:
+        if not self._is_valid(now):
             self._over(Failed("the peer's certificate is not valid now"))
             return
         if not self._server_side:
             self._outgoing += _flight(CLIENT_FLIGHT_BYTES)
         self._state = _State.SECURED
         self._events.append(Secured(self._peer))
+
+    def _is_valid(self, now: float) -> bool:
+        if self._floor_at is not None:
+            return self._peer.not_after >= self._floor_at
+        return self._peer.not_before <= now <= self._peer.not_after
 
     def _read(self) -> None:
         while len(self._incoming) >= HEAD_BYTES:

@@ -32,7 +32,7 @@ class VirtualTerminal:
     def __init__(
         self,
         values: Mapping[str, bytes],
-        channel: Callable[[bool], Channel],
+        channel: Callable[[float | None], Channel],
         entropy: Entropy,
         fate: Fate,
         now: float,
@@ -52,10 +52,12 @@ class VirtualTerminal:
         self._front: Front | None = None
         self._up_at = now
         self._clock_offset_s = 0.0
+        self._now = now
 
     # --- an end of the line
 
     def turn(self, now: float) -> bytes:
+        self._now = now
         try:
             front = self._front or self._boot(now)
             if front is None:
@@ -73,6 +75,7 @@ class VirtualTerminal:
         return data
 
     def receive(self, data: bytes, now: float) -> None:
+        self._now = now
         if self._front is None:
             return
         try:
@@ -109,8 +112,10 @@ class VirtualTerminal:
             self._switch_off(now)
             return None
         own = now + self._clock_offset_s
-        is_plausible = terminal.clock_is_plausible(own)
         self._front = Front(
-            terminal, lambda: self._channel(is_plausible), own, line_rate_bytes_per_s=self._rate
+            terminal,
+            lambda: self._channel(terminal.dates_floor(self._now + self._clock_offset_s)),
+            own,
+            line_rate_bytes_per_s=self._rate,
         )
         return self._front
