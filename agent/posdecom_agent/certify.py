@@ -16,10 +16,15 @@ from cryptography.hazmat.backends.openssl import backend
 
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.cose import SigningKey, digest
-from posdecom_protocol.documents import issue
+from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.certificate import CasePoint, Certificate, State, Tool
+from posdecom_protocol.documents.closure import Closure
+from posdecom_protocol.documents.evidence import Evidence
+from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.verdict import judge
 
+from .case.checklist import certified_points, decode_case
+from .case.proofs import Held
 from .job import Job
 from .replacement import case_point
 
@@ -39,7 +44,10 @@ def certify(job: Job, technician: str, key: SigningKey, anchors: Anchors, versio
         seal=None if job.seal is None else job.seal.data,
         receipts=job.receipts,
         evidence=job.evidence,
-        case=_replaced(job),
+        case=(
+            *certified_points(None if job.case is None else decode_case(job.case), held_by(job)),
+            *_replaced(job),
+        ),
         journal_head=job.journal_head,
         tool=Tool(TOOL_NAME, version, _crypto_versions()),
         supersedes=None if job.certificate is None else digest(job.certificate),
@@ -52,6 +60,17 @@ def certify(job: Job, technician: str, key: SigningKey, anchors: Anchors, versio
 
 def _replaced(job: Job) -> tuple[CasePoint, ...]:
     return () if job.replacement is None else (case_point(job.replacement),)
+
+
+def held_by(job: Job) -> Held:
+    """The documents of ``job``; each was judged before the job kept it."""
+    return Held(
+        order=job.order,
+        seal=job.seal,
+        receipts=tuple(open_document(receipt, Receipt) for receipt in job.receipts),
+        evidence=None if job.evidence is None else open_document(job.evidence, Evidence),
+        closure=None if job.closure is None else open_document(job.closure, Closure),
+    )
 
 
 def _crypto_versions() -> str:

@@ -4,7 +4,7 @@ Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequen
 meaning), ``settled`` (context), ``again`` (sequence), ``receipt`` (1, 2), ``erasing`` (0),
 ``replacement`` (0), ``evidence`` (0), ``certificate`` and its ``closure`` (0; then one more for each that supersedes
 the one before),
-``remedy`` (0 ...: what somebody states about held money), ``case`` (0 ...: each version of the paperwork); after a
+``remedy`` (0 ...: what somebody states about held money), ``case`` (0 ...: each version of the paperwork), ``absent`` (0); after a
 purge ``purged`` (0: time and the head before) and ``item-hash`` (sequence) in place of the items.
 """
 
@@ -92,6 +92,11 @@ class Job:
     @property
     def evidence(self) -> bytes | None:
         return self._journal.find("evidence", 0)
+
+    @property
+    def is_absent(self) -> bool:
+        """Somebody declared that there is no terminal to go to (`absent.declare_absent`)."""
+        return self._journal.count("absent") > 0
 
     @property
     def case(self) -> bytes | None:

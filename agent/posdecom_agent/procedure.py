@@ -142,8 +142,11 @@ Tell: TypeAlias = Callable[[Step, str], None]
 
 
 def next_step(job: Job) -> Step:
-    """The first thing that the job lacks. Receipts, and then evidence, make everything before them unnecessary."""
-    for step, is_done in _DONE:
+    """The first thing that the job lacks. Receipts, and then evidence, make everything before them unnecessary.
+
+    Without a terminal there is nothing to do but certify that and have it closed.
+    """
+    for step, is_done in _DONE[-2:] if job.is_absent else _DONE:
         if not is_done(job):
             return step
     return Step.DONE

@@ -47,7 +47,8 @@ def certificate_points(certificate: Certificate, held: Held) -> tuple[CasePoint,
     """A certificate's points as its reader knows them: what the documents prove, and what people state."""
     case = [point for point in certificate.case if not point.point.startswith(PREFIX)]
     known = [_not_overstated(point) for point in case]
-    answers = {point.point: point.text for point in known if point.standing is Standing.STATED}
+    stated = (point for point in known if point.standing is Standing.STATED and _is_of_a_case(point.point))
+    answers = {point.point: point.text for point in stated}
     return (*terminal_points(held), *closure_points(held), *known, *_witnessed(answers))
 
 
@@ -98,6 +99,8 @@ def decode_case(data: bytes) -> Case:
 _PROOF_LABELS: Final[Mapping[str, Words]] = {
     **{proof.key: proof.label for proof in (*AT_THE_TERMINAL, *AT_THE_ACQUIRER)},
     WITNESSED: WITNESSED_LABEL,
+    "replacement terminal": Words("Replacement terminal", "替换终端"),
+    NO_CASE.point: Words("Case file", "案卷文件"),
 }
 _YES_NO: Final = {"yes": Words("yes", "是"), "no": Words("no", "否"), "none": Words("none", "无")}
 
@@ -141,6 +144,11 @@ def _witnessed(answers: Mapping[str, str]) -> Iterable[CasePoint]:
     if not witness.signature_holds(answers):
         return (CasePoint(WITNESSED, Standing.OPEN, N_("the signature is over other words")),)
     return (CasePoint(WITNESSED, Standing.PROVED, N_("key {key}", key=witness.fingerprint(answers))),)
+
+
+def _is_of_a_case(key: str) -> bool:
+    """Whether a witness saw it; what the job itself added came later."""
+    return key.partition(".")[0] in BY_NAME
 
 
 def _not_overstated(point: CasePoint) -> CasePoint:

@@ -29,6 +29,7 @@ PROGRAM: Final = "posdecom"
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: module below this package, help in one line
     "ports": (".ports", N_("List this machine's serial ports.")),
+    "doctor": (".doctor", N_("Say what keeps this machine from a terminal.")),
     "info": (".info", N_("Ask a terminal who it is and in which state.")),
     "plan": (".plan", N_("Show what a retirement would do; do nothing.")),
     "retire": (".retire", N_("Take a terminal out of service, or continue to.")),
@@ -106,7 +107,9 @@ def _trouble(error: BaseException, arguments: Sequence[str]) -> Trouble:
     from .. import catalogue
     from ..trouble import Trouble, trouble_from
 
-    again = N_("type {command} again: it continues where it stopped", command=shlex.join((PROGRAM, *arguments)))
+    again = N_(
+        "type {command} again: it continues where it stopped", command=shlex.join((PROGRAM, *arguments))
+    )
     match error:
         case KeyboardInterrupt():
             return Trouble(catalogue.INTERRUPTED, next=again)

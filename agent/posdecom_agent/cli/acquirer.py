@@ -52,6 +52,16 @@ def parse_time(context: click.Context, parameter: click.Parameter, value: str | 
     return int(moment.timestamp())
 
 
+def parse_keys(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[bytes, ...]:
+    """Key identifiers in hexadecimal: a KSN's initial key id, the key id of a device certificate."""
+    try:
+        return tuple(bytes.fromhex(text) for text in value)
+    except ValueError as error:
+        raise click.BadParameter(_("a key identifier is written in hexadecimal digits")) from error
+
+
 def sign(output: Output, command: str, body: Any, key_file: Path, chain_file: Path, path: Path) -> None:
     """Sign ``body`` and save it."""
     save(output, command, path, signed(body, load_key(key_file, chain_file)))

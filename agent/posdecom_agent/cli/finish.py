@@ -13,7 +13,6 @@ from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.custody import encode_custody
 from posdecom_protocol.documents import Signed
 from posdecom_protocol.documents.order import Order
-from posdecom_protocol.verdict import Verdict, judge
 
 from ..catalogue import Exit
 from ..job import Job

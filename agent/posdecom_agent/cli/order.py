@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from ..wording import N_, _
-from .acquirer import FILE, parse_time, sign, signer_options
+from .acquirer import FILE, parse_keys, parse_time, sign, signer_options
 from .output import Output, output_options, pass_output
 
 if TYPE_CHECKING:
@@ -71,6 +71,14 @@ def command() -> None:
 @click.option("--valid-from", callback=parse_time, help=N_("Default: now."))
 @click.option("--valid-hours", default=72, show_default=True, type=click.IntRange(1, 24 * 366))
 @click.option("--no-erase", is_flag=True, help=N_("Flush and settle only."))
+@click.option(
+    "--revoke",
+    "revoked",
+    multiple=True,
+    metavar="HEX",
+    callback=parse_keys,
+    help=N_("A key identifier to revoke where the terminal cannot be reached; once for each."),
+)
 @click.option("--replacement", help=N_("Serial of the terminal that takes over."))
 @click.option(
     "--replacement-account",
@@ -97,6 +105,7 @@ def new(
     valid_from: int | None,
     valid_hours: int,
     no_erase: bool,
+    revoked: tuple[bytes, ...],
     replacement: str | None,
     replacement_accounts: tuple[str, ...],
     key_file: Path,
@@ -126,6 +135,7 @@ def new(
         actions=(Action.FLUSH,) if no_erase else (Action.FLUSH, Action.ERASE),
         issuer=issuer,
         replacement=replacement,
+        revoke=revoked or None,
         replacement_accounts=_accounts(replacement_accounts, "--replacement-account") or None,
     )
     sign(output, "order-new", order, key_file, chain_file, out_file)

@@ -11,7 +11,7 @@ import click
 
 from ..wording import N_
 from .output import Output, output_options, pass_output
-from .papers import Papers, asked_papers, paper_options
+from .papers import asked_papers, paper_options
 from .work import FILE, FOLDER, terminal_options
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from posdecom_protocol.documents.order import Order
 
     from ..job import Job
+    from ..line import Clock
+    from ..site import TechnicianSite
 
 
 CONSEQUENCE: Final = N_("This destroys every key in the terminal. It cannot be undone.")
@@ -80,42 +82,53 @@ def command(
     reconnect_timeout: float,
     baud: int,
 ) -> int:
-    from ..line import WallClock
     from ..procedure import Step, carry_out
-    from ..site import HOST_CA_FILE, TechnicianSite
+    from ..site import HOST_CA_FILE
     from ..stations import JudgedDesk, RealStations, SerialLine
     from . import finish, work
+    from .absence import Absence, retire_absent
     from .confirmation import Cable, Given, confirmed_line
     from .progress import Teller
 
     address, desk = work.host_at(host_address, site_folder / HOST_CA_FILE), work.desk_at(desk_url)
-    site, clock = TechnicianSite.load(site_folder), WallClock()
-    order = work.read_order(order_file, site.anchors)
-    site.check_dates(clock.now())
+    site, order, clock = _opened(site_folder, order_file)
+    judged = None if desk is None else JudgedDesk(desk, site.anchors)
     if asked_papers().is_absent:
-        judged = None if desk is None else JudgedDesk(desk, site.anchors)
-        return _retire_absent(output, site, order, judged, confirm_serial, journal_folder, out_folder)
+        return retire_absent(output, Absence(site, order, judged, journal_folder, out_folder), confirm_serial)
     work.require_erase(order.body)
     cable, given = Cable(port_url, select, reconnect_timeout, baud), Given(confirm_serial, plan_hash)
     line = confirmed_line(output, site, order, journal_folder, cable, given, CONSEQUENCE)
     other = None if replacement_url is None else SerialLine(replacement_url, reconnect_timeout, baud)
-    with _begun(journal_folder, order) as job:
+    with begun(output, journal_folder, order) as job:
         teller = Teller(output, job, clock)
-        judged = None if desk is None else JudgedDesk(desk, site.anchors)
         stations = RealStations(address, judged, teller.watch, clock, site=site, line=line, replacement=other)
         _bring(job, receipt_files, closure_file, site.anchors)
         carry_out(job, stations, teller.tell, Step.CERTIFY if desk is None else Step.CLOSE)
         return finish.deliver(output, job, site.anchors, out_folder)
 
 
+def _opened(site_folder: Path, order_file: Path) -> tuple[TechnicianSite, Signed[Order], Clock]:
+    """Who works, and under which order; both judged."""
+    from ..line import WallClock
+    from ..site import TechnicianSite
+    from .work import read_order
+
+    site, clock = TechnicianSite.load(site_folder), WallClock()
+    order = read_order(order_file, site.anchors)
+    site.check_dates(clock.now())
+    return site, order, clock
+
+
 @contextmanager
-def _begun(folder: Path, order: Signed[Order]) -> Iterator[Job]:
+def begun(output: Output, folder: Path, order: Signed[Order]) -> Iterator[Job]:
+    """The job under ``order``, with the case that was handed in."""
     from ..job import Job
     from . import finish
 
     with closing(finish.open_journal(folder, order)) as journal:
         job = Job(journal)
         job.begin(order.data)
+        asked_papers().hand_in(output, job)
         yield job
 
 

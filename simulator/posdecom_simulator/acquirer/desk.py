@@ -222,6 +222,9 @@ class Desk:
 
     def _judge_certificate(self, certificate: Signed[Certificate], state: State, now: float) -> None:
         authenticate(certificate, self._anchors, now)
+        if state is State.UNATTESTED:
+            self._judge_absence(certificate.body)
+            return
         if state not in (State.COMPLETE, State.EXCEPTIONS):
             raise Disagreement("the certificate is not complete at the terminal")
         assert certificate.body.order is not None and certificate.body.seal is not None  # complete
@@ -229,6 +232,12 @@ class Desk:
         key_set = self._shelf.get(f"key-set-{open_document(certificate.body.seal, Seal).digest.hex()}")
         if key_set not in (None, bytes(self._terminal(certificate.body.serial).initial_key_id)):
             raise Disagreement("the terminal has new keys since this seal")
+
+    def _judge_absence(self, body: Certificate) -> None:
+        """No terminal was reached. What the order revokes is revoked; without such an order there is nothing to close."""
+        if body.order is None or not open_document(body.order, Order).body.revoke:
+            raise Disagreement("the terminal was not reached, and no order revokes its keys")
+        self._refuse_stale(open_document(body.order, Order))
 
     def _close(self, certificate: Signed[Certificate], terminal: BookedTerminal, now: float) -> bytes:
         """Forget the terminal first, then say so."""
@@ -267,7 +276,8 @@ class Desk:
 
     def _refunds_open(self, certificate: Certificate, now: float) -> int:
         """Refunds of this seal's sales that came by advice and that the banks have not had time to carry out."""
-        assert certificate.seal is not None  # complete at the terminal
+        if certificate.seal is None:
+            return 0
         return sum(
             one.transaction_class is TransactionClass.REFUND
             and one.original > 0
@@ -292,9 +302,15 @@ def _refuse_untimely(order: Order, seal: Seal) -> None:
 
 
 def _device_keys(certificate: Certificate, terminal: BookedTerminal) -> tuple[bytes, ...]:
-    """Key ids of the certificate that signed the seal, and of the one that the channel showed."""
-    assert certificate.seal is not None  # complete at the terminal
-    return open_document(certificate.seal, Seal).sign1.kid, terminal.channel_key_id
+    """Key ids of the certificate that signed the seal, and of the one that the channel showed; or what was ordered."""
+    if certificate.seal is not None:
+        return open_document(certificate.seal, Seal).sign1.kid, terminal.channel_key_id
+    assert certificate.order is not None  # or it would not have been taken
+    ordered = open_document(certificate.order, Order).body.revoke or ()
+    others = (
+        key for key in ordered if len(key) == len(terminal.channel_key_id) and key != terminal.initial_key_id
+    )
+    return tuple(dict.fromkeys((terminal.channel_key_id, *others)))
 
 
 def _problem(status: int, reason: str) -> Answer:

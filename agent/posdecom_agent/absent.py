@@ -1,0 +1,44 @@
+"""A terminal that is dead, lost or elsewhere: nothing is read and nothing erased, and a certificate says exactly that.
+
+The order lists the key identifiers that the acquirer has to revoke. The certificate that comes out is *unattested*; the
+acquirer's closure over it proves that its side forgot the terminal, which is all that can be proved.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+
+from . import catalogue
+from .certify import certify
+from .job import Job
+from .site import TechnicianSite
+from .stations import AcquirerStations
+from .trouble import Trouble
+from .wording import N_
+
+
+@dataclass(slots=True, kw_only=True)
+class AbsentStations(AcquirerStations):
+    """The acquirer's desk and the technician's own key; there is no terminal to go to."""
+
+    site: TechnicianSite
+
+    def certify(self, job: Job) -> bytes:
+        site, version = self.site, importlib.metadata.version("posdecom")
+        return certify(job, site.technician.name, site.signing_key(), site.anchors, version, self.clock.now())
+
+
+def declare_absent(job: Job) -> None:
+    """The job goes on without the terminal. `Trouble` where it spoke before, or where the order revokes nothing."""
+    if job.seal is not None:
+        cause = N_(
+            "the terminal has spoken under this order; what it holds needs an exception of the acquirer"
+        )
+        raise Trouble(catalogue.NOT_YET, cause=cause)
+    if not job.order.body.revoke:
+        cause = N_(
+            "the order lists no key to revoke; the acquirer makes one with: posdecom order new --revoke"
+        )
+        raise Trouble(catalogue.NOT_YET, cause=cause)
+    job.keep_once("absent")
