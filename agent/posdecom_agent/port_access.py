@@ -75,14 +75,19 @@ def group_of(device: Path) -> str | None:
 
 
 def holder(device: Path, proc: Path = PROC) -> str:
-    """Say which program has ``device`` open, as far as this user may see (proc(5), ``/proc/PID/fd``)."""
+    """Say which program has ``device`` open, as far as this user may see."""
+    return busy_with(device, proc) or N_("another program has it open")
+
+
+def busy_with(device: Path, proc: Path = PROC) -> str | None:
+    """As `holder`; None where nobody is seen to have it open (proc(5), ``/proc/PID/fd``)."""
     node = str(device.resolve())
     for process in sorted(proc.glob("[0-9]*")):
         if node in _open_files(process):
             return N_(
                 "{program} (process {number}) has it open", program=_program(process), number=process.name
             )
-    return N_("another program has it open")
+    return None
 
 
 def _open_files(process: Path) -> set[str]:
