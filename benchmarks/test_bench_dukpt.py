@@ -2,9 +2,10 @@
 
     pytest benchmarks/test_bench_dukpt.py --benchmark-enable --benchmark-columns=min,median,rounds
 
-First table: three working keys for each of 500 transactions in sequence, in the middle of a terminal's life. Second:
-10,000 stored records verified and opened. Beside each stands its floor: the cipher calls that nothing can save, with
-no bookkeeping at all.
+First table: the MAC key and the data key of each of 500 transactions in sequence, in the middle of a terminal's life.
+Second: 10,000 stored records verified and opened. Beside each stands its floor: the cipher calls that nothing can save,
+with no bookkeeping at all. A transaction has a derivation key of its own, and a key costs an OpenSSL context: the floor
+itself is 12 to 15 times cheaper than the naive walk, which sets up about ten, and no code on this library comes below it.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ MESSAGE_BYTES: Final = 256
 INITIAL_KEY: Final = bytes.fromhex("1273671EA26AC29AFA4D1084127652A1")
 INITIAL_KEY_ID: Final = InitialKeyId(bytes.fromhex("1234567890123456"))
 INITIAL_KSN: Final = InitialKsn(bytes.fromhex("FFFF9876543210E00000"))
-AES_USAGES: Final = (KeyUsage.PIN_ENCRYPTION, KeyUsage.MAC_GENERATION, KeyUsage.DATA_ENCRYPTION)
-TDES_USAGES: Final = (TdesKeyUsage.PIN_ENCRYPTION, TdesKeyUsage.MAC_REQUEST, TdesKeyUsage.DATA_REQUEST)
+AES_USAGES: Final = (KeyUsage.MAC_GENERATION, KeyUsage.DATA_ENCRYPTION)
+TDES_USAGES: Final = (TdesKeyUsage.MAC_REQUEST, TdesKeyUsage.DATA_REQUEST)
 COUNTERS: Final = [counter for counter in range(0xB5A5, 0xFFFF) if counter.bit_count() <= 10][:TRANSACTIONS]
 """From about 46,500 on; both standards allow them."""
 CARD: Final = AccountData("4111111111111111", "3112")
 
-DERIVATION: Final = pytest.mark.benchmark(group=f"three keys for each of {TRANSACTIONS} transactions")
+DERIVATION: Final = pytest.mark.benchmark(group=f"MAC and data key for each of {TRANSACTIONS} transactions")
 VERIFICATION: Final = pytest.mark.benchmark(group=f"{RECORDS} records of {MESSAGE_BYTES} bytes")
 
 
@@ -91,11 +92,11 @@ def test_aes_posdecom(benchmark: BenchmarkFixture) -> None:
 
 
 @DERIVATION
-def test_aes_floor_one_key_setup_and_four_blocks(benchmark: BenchmarkFixture) -> None:
+def test_aes_floor_one_key_setup_and_three_blocks(benchmark: BenchmarkFixture) -> None:
     parent = Cipher(AES(INITIAL_KEY), ECB()).encryptor()
 
     def derive() -> list[bytes]:
-        return [Cipher(AES(parent.update(bytes(16))), ECB()).encryptor().update(bytes(48)) for _ in COUNTERS]
+        return [Cipher(AES(parent.update(bytes(16))), ECB()).encryptor().update(bytes(32)) for _ in COUNTERS]
 
     assert len(benchmark(derive)) == TRANSACTIONS
 
@@ -177,4 +178,4 @@ def _derived(parent: bytes, usage: KeyUsage, counter: int) -> bytes:
 
 def _pydukpt(ksn: bytes) -> list[bytes]:
     key = pydukpt.derive_key(INITIAL_KEY, ksn)
-    return [pydukpt.pin_key(key), pydukpt.mac_request_key(key), pydukpt.data_request_key(key)]
+    return [pydukpt.mac_request_key(key), pydukpt.data_request_key(key)]
