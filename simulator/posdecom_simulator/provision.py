@@ -263,7 +263,11 @@ class _Provisioning:
     def _book_terminals(self) -> None:
         booked = tuple(
             BookedTerminal(
-                serial, self._initial_key_id(number), self._channel_key_id(serial), self._contexts(number)
+                serial,
+                self._initial_key_id(number),
+                self._channel_key_id(serial),
+                self._contexts(number),
+                self._initial_ksn(number),
             )
             for number, serial in enumerate(self._site.serials, start=1)
         )
@@ -311,8 +315,6 @@ class _Provisioning:
     def _keys(self, number: int, note: Note) -> TerminalKeys:
         """Master keys and initial keys in the clear, everything else as key blocks."""
         initial_key_id = self._initial_key_id(number)
-        # the TDES key set is there to be destroyed; no part of the demo trades under it
-        initial_ksn = InitialKsn(self._bdk_id + number.to_bytes(3, "big") + bytes(3))
         keys = {slot.name: self._new_key(slot) for slot in slots.ERASE_ORDER}
         keys[slots.DUKPT.name] = initial_key(self._bdk, initial_key_id)
         blocks: dict[str, str] = {}
@@ -321,7 +323,7 @@ class _Provisioning:
             if slot.protected_by is not None:
                 key_block = KeyBlock(block_header(slot), keys.pop(slot.name))
                 blocks[slot.name] = wrap_key_block(keys[slot.protected_by], key_block, self._entropy)
-        return TerminalKeys(initial_key_id, initial_ksn, keys, blocks)
+        return TerminalKeys(initial_key_id, self._initial_ksn(number), keys, blocks)
 
     def _new_key(self, slot: slots.Slot) -> Secret:
         """Random, and of odd parity where it is for TDES."""
@@ -333,6 +335,10 @@ class _Provisioning:
     def _initial_key_id(self, number: int) -> InitialKeyId:
         """BDK id and derivation id, 4 bytes each (X9.24-3)."""
         return InitialKeyId(self._bdk_id + number.to_bytes(4, "big"))
+
+    def _initial_ksn(self, number: int) -> InitialKsn:
+        """Of the TDES key set, which is there to be destroyed; no part of the demo trades under it."""
+        return InitialKsn(self._bdk_id + number.to_bytes(3, "big") + bytes(3))
 
     def _write_identity(
         self, folder: Path, name: str, authority: Authority, subject: Subject, role: Role, validity: Validity

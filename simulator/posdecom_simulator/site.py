@@ -217,6 +217,8 @@ class BookedTerminal:
     channel_key_id: bytes
     """Key id (`certificates.key_id`) of its channel certificate, which signs no document; the other signs the seal."""
     contexts: tuple[Context, ...]
+    initial_ksn: InitialKsn | None = None
+    """Of its TDES key set, where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ class AcquirerSettings:
                 "serial": one.serial,
                 "initial_key_id": one.initial_key_id.hex(),
                 "channel_key_id": one.channel_key_id.hex(),
+                "initial_ksn": (one.initial_ksn or b"").hex(),
             }
             text += (
                 "\n[[terminal]]\n" + toml_lines(values) + _context_tables("terminal.context", one.contexts)
@@ -251,6 +254,7 @@ class AcquirerSettings:
                 initial_key_id=InitialKeyId(one.octets("initial_key_id", INITIAL_KEY_ID_BYTES)),
                 channel_key_id=one.octets("channel_key_id", KEY_ID_BYTES),
                 contexts=_contexts(one),
+                initial_ksn=InitialKsn(one.octets("initial_ksn", KSN_BYTES)),
             )
             for one in table.tables("terminal")
         )

@@ -31,6 +31,7 @@ from posdecom_protocol.protection import cmac8
 from posdecom_protocol.records import ItemKind, decode_item, encode_item
 from posdecom_protocol.release import receipt_over
 from posdecom_protocol.secret import Secret
+from posdecom_protocol.tdes_dukpt import InitialKsn
 from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer import desk
 from posdecom_simulator.acquirer.books import BatchEnd, Posting, Source, decode_row
@@ -545,6 +546,16 @@ def test_a_complete_certificate_is_closed_and_the_key_set_denied(case: Case) -> 
     assert closure.has_forgotten_the_terminal
     assert case.ledger.is_denied(bytes(INITIAL_KEY_ID))
     assert judge(certificate + answer.body, ANCHORS).state is State.COMPLETE
+
+
+def test_the_closure_names_every_key_of_the_host_and_both_key_sets(case: Case) -> None:
+    ksn = InitialKsn(bytes.fromhex("FFFF9876543210E00000"))
+    terminals = (BookedTerminal(SERIAL, INITIAL_KEY_ID, CHANNEL_KEY_ID, case.contexts, ksn),)
+    one = Desk(case.ledger, HSM, case.shelf, Signers("acquirer-a", HANDS.release, None), ANCHORS, terminals)
+    closure = open_document(one.post_certificate(case.certificate(), LATER).body, Closure).body
+    assert closure.ksn_denied == (INITIAL_KEY_ID, ksn)
+    assert closure.keys_deleted == ("TMK", "TMK-TDES", "TPK", "TAK", "TDK")
+    assert case.ledger.is_denied(ksn) and case.ledger.is_denied(INITIAL_KEY_ID)
 
 
 def test_a_host_takes_nothing_more_after_the_closure(case: Case) -> None:

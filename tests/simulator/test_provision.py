@@ -200,6 +200,7 @@ def test_the_acquirer_derives_the_keys_that_a_terminal_uses(site: Site) -> None:
     dukpt = TerminalDukpt.load(terminal.keys.clear["DUKPT"], terminal.keys.initial_key_id)
     ksn, keys = dukpt.next_message_keys()
     host = HostDukpt.from_bdk(acquirer.bdk, booked.initial_key_id)
+    assert booked.initial_ksn == terminal.keys.initial_ksn
     assert host.message_keys(Ksn.decode(ksn.encode())) == keys
     assert booked.contexts == terminal.settings.contexts
     assert acquirer.settings.tpdu == terminal.settings.tpdu

@@ -15,6 +15,7 @@ from posdecom_protocol.documents.kinds import BATCH, CURRENCY, DIGEST, TIME
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.money import AMOUNT_MAX, CardGroup, TransactionClass
 from posdecom_protocol.schema import Choice, Field, Flag, Kind, Octets, Record, Text, Whole
+from posdecom_protocol.tdes_dukpt import KSN_BYTES as TDES_KSN_BYTES
 
 
 class Source(IntEnum):
@@ -151,6 +152,7 @@ class Denial:
     """Nothing under this key set is accepted any more."""
 
     initial_key_id: bytes
+    """8 bytes; or the 10 of a TDES key set's initial KSN."""
     at: int
 
 
@@ -209,7 +211,7 @@ _RECORDS: Final[dict[str, Record[Any]]] = {
     ),
     "sign-off": _record(SignOff, tid=_TID, batch=BATCH, at=TIME),
     "alarm": _record(Alarm, kind=Choice(AlarmKind), tid=_TID, stan=_STAN, at=TIME),
-    "denial": _record(Denial, initial_key_id=Octets(INITIAL_KEY_ID_BYTES), at=TIME),
+    "denial": _record(Denial, initial_key_id=Octets(TDES_KSN_BYTES, low=INITIAL_KEY_ID_BYTES), at=TIME),
 }
 _KINDS: Final = {record.of: kind for kind, record in _RECORDS.items()}
 

@@ -38,6 +38,9 @@ from .standing import next_batch
 MISSING_MAX: Final = 10_000
 """Named at once; they are sent, and the next call names the rest."""
 
+HOST_KEYS: Final = ("TMK", "TMK-TDES", "TPK", "TAK", "TDK")
+"""The host's copies of a terminal's keys. What DUKPT derives has no copy: its key set is denied."""
+
 CLOCK_SLACK_S: Final = 86_400
 """A laptop's clock that is further off cannot use its technician's certificate, which lives a day."""
 
@@ -241,16 +244,16 @@ class Desk:
 
     def _close(self, certificate: Signed[Certificate], terminal: BookedTerminal, now: float) -> bytes:
         """Forget the terminal first, then say so."""
-        if not self._ledger.is_denied(terminal.initial_key_id):
-            self._ledger.commit([Denial(terminal.initial_key_id, int(now))])
+        known = [key_set for key_set in _key_sets(terminal) if not self._ledger.is_denied(key_set)]
+        self._ledger.commit([Denial(key_set, int(now)) for key_set in known])
         closure = Closure(
             closure_id=f"C-{certificate.digest.hex()[:16]}",
             serial=terminal.serial,
             certificate_digest=certificate.digest,
             closed_at=int(now),
             issuer=self._signers.issuer,
-            ksn_denied=(terminal.initial_key_id,),
-            keys_deleted=("TMK", "TPK", "TAK", "TDK"),
+            ksn_denied=_key_sets(terminal),
+            keys_deleted=HOST_KEYS,
             certificates_revoked=_device_keys(certificate.body, terminal),
             refunds_open=self._refunds_open(certificate.body, now),
             remark="",
@@ -299,6 +302,12 @@ def _refuse_untimely(order: Order, seal: Seal) -> None:
         raise Disagreement("the order was over when it froze the terminal")
     if frozen_at < order.not_before - CLOCK_SLACK_S:
         raise Disagreement("the order had not begun when it froze the terminal")
+
+
+def _key_sets(terminal: BookedTerminal) -> tuple[bytes, ...]:
+    """Initial key id of the AES key set, initial KSN of the TDES one."""
+    tdes = () if terminal.initial_ksn is None else (terminal.initial_ksn,)
+    return (terminal.initial_key_id, *tdes)
 
 
 def _device_keys(certificate: Certificate, terminal: BookedTerminal) -> tuple[bytes, ...]:
