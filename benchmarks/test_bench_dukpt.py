@@ -5,7 +5,7 @@
 First table: the MAC key and the data key of each of 500 transactions in sequence, in the middle of a terminal's life.
 Second: 10,000 stored records verified and opened. Beside each stands its floor: the cipher calls that nothing can save,
 with no bookkeeping at all. A transaction has a derivation key of its own, and a key costs an OpenSSL context: the floor
-itself is 12 to 15 times cheaper than the naive walk, which sets up about ten, and no code on this library comes below it.
+itself is 12 to 15 times cheaper than the naive walk, which sets up about ten of them.
 """
 
 from __future__ import annotations
