@@ -37,17 +37,35 @@ class Line:
     amount: int
     currency: int
     local_time: str
-    """YYMMDDhhmmss; the host's clock agreed."""
+    """YYMMDDhhmmss by the host's clock."""
     account_data: str = field(repr=False)
     """Field 57 in hexadecimal."""
 
 
 def write_history(contexts: Sequence[Context], stored: Iterable[StoredTransaction]) -> Iterator[str]:
-    """The lines, each with its line feed, of what is ``posted`` among ``stored``."""
+    """The lines, each with its line feed, of what is ``posted`` among ``stored`` (in the order of their numbers)."""
     by_index = {context.index: context for context in contexts}
-    for one in stored:
+    records = list(stored)
+    times = _host_times(records)
+    for one in records:
         if one.posted:
-            yield json.dumps(asdict(_line(by_index[one.context], one)), sort_keys=True) + "\n"
+            line = _line(by_index[one.context], one, times[one.number])
+            yield json.dumps(asdict(line), sort_keys=True) + "\n"
+
+
+def _host_times(records: Sequence[StoredTransaction]) -> dict[int, str]:
+    """By the host's clock: its own answer's time, and for what was made offline that of the terminal, but never
+    outside the two answers around it."""
+    times = {one.number: one.local_time for one in records}
+    earliest = ""
+    for one in records:
+        earliest = max(earliest, one.local_time) if one.is_answered else earliest
+        times[one.number] = max(times[one.number], earliest)
+    latest = "9" * 12
+    for one in reversed(records):
+        latest = min(latest, one.local_time) if one.is_answered else latest
+        times[one.number] = min(times[one.number], latest)
+    return times
 
 
 def read_history(lines: Iterable[str], hsm: Hsm) -> Iterator[Posting]:
@@ -81,7 +99,7 @@ def read_history(lines: Iterable[str], hsm: Hsm) -> Iterator[Posting]:
         )
 
 
-def _line(context: Context, one: StoredTransaction) -> Line:
+def _line(context: Context, one: StoredTransaction, local_time: str) -> Line:
     kind = one.transaction_class
     if kind is TransactionClass.REVERSAL:
         kind = TransactionClass.SALE
@@ -93,6 +111,6 @@ def _line(context: Context, one: StoredTransaction) -> Line:
         transaction_class=kind.name,
         amount=one.amount,
         currency=context.currency,
-        local_time=one.local_time,
+        local_time=local_time,
         account_data=one.account_data.hex(),
     )

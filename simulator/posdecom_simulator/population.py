@@ -94,7 +94,7 @@ class Transaction:
     auth_code: str
     """6 characters; empty where the outcome is unknown (REVERSAL) or none was given (DECLINED)."""
     local_time: str
-    """YYMMDDhhmmss, the terminal's clock, UTC."""
+    """YYMMDDhhmmss, UTC: of the host's answer, or by the terminal's clock where there was none."""
     posted: bool
     """The host has it in its books already. Of a REVERSAL: the host had booked the sale that is to be reversed."""
     original: int | None
@@ -104,27 +104,33 @@ class Transaction:
 
 
 def populate(
-    seed: int, count: int, contexts: Sequence[Context], business_start_s: int
+    seed: int, count: int, contexts: Sequence[Context], business_start_s: int, clock_error_s: int = 0
 ) -> tuple[Transaction, ...]:
     """``count`` transactions from ``business_start_s`` (seconds since 1970) on.
+
+    ``clock_error_s``: how far the terminal's clock is ahead of the acquirer's. It shows in what was made offline only,
+    for the record of what went online has the time of the host's answer.
 
     `LocalError` when they do not fit: no context holds more than `RECORDS_PER_CONTEXT_MAX`, so no counter overflows.
     """
     if count > RECORDS_PER_CONTEXT_MAX * len(contexts):
         raise LocalError(f"{count} transactions in {len(contexts)} contexts of {RECORDS_PER_CONTEXT_MAX}")
-    return tuple(_Shop(seed, count, contexts, business_start_s).trade(count))
+    return tuple(_Shop(seed, count, contexts, business_start_s, clock_error_s).trade(count))
 
 
 class _Shop:
     """The state of the day while transactions are made up one after the other."""
 
-    def __init__(self, seed: int, count: int, contexts: Sequence[Context], business_start_s: int) -> None:
+    def __init__(
+        self, seed: int, count: int, contexts: Sequence[Context], business_start_s: int, clock_error_s: int
+    ) -> None:
         self._random = random.Random(seed)
         self._chips = random.Random(seed * 65_536 + _CHIP_STREAM)
         self._contexts = contexts
         self._records = [0] * len(contexts)
         self._preauths = 0
         self._time = datetime.fromtimestamp(business_start_s, UTC)
+        self._clock_error = timedelta(seconds=clock_error_s)
         self._gap_s_max = max(1, 2 * TRADING_S // (3 * max(1, count)))
         self._stan_shift = self._below(STAN_SHIFT_MAX)
         self._free: dict[tuple[int, TransactionClass], list[Transaction]] = {}
@@ -163,7 +169,7 @@ class _Shop:
             stan=self._stan_shift + number,
             rrn=self._rrn() if answered else " " * 12,
             auth_code=self._auth_code(chosen),
-            local_time=self._time.strftime("%y%m%d%H%M%S"),
+            local_time=(self._time if answered else self._time + self._clock_error).strftime("%y%m%d%H%M%S"),
             posted=(answered and chosen is not TransactionClass.DECLINED) or self._is_posted(chosen),
             original=None if original is None else original.number,
         )

@@ -61,7 +61,8 @@ class ReceiptContext:
     """Held back on purpose: offline sales after the cut-off, charged to nobody."""
     refusals: tuple[Refusal, ...]
     held: Tally = _NOTHING
-    """Of what was delivered: sold online after the cut-off, by the acquirer's own time, and not given back."""
+    """Of what was delivered: sold after the cut-off and not given back. Online by the acquirer's own time, offline by
+    that of the online sales around it."""
 
     @property
     def is_short(self) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +25,7 @@ from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, T
 from posdecom_protocol.records import Item, ItemKind, Summary, chain_head, decode_item
 from posdecom_protocol.release import Findings
 
+from ..brackets import When, place
 from .books import Posting, Source
 from .chip import Told, chip_problem
 from .host import CODE_BATCH_CLOSED
@@ -93,6 +95,18 @@ class _Message:
     """What the books have of the transaction that it is about."""
 
     @property
+    def summary(self) -> Summary:
+        """Only of messages about one transaction."""
+        assert self.item.summary is not None
+        return self.item.summary
+
+    @property
+    def booked(self) -> Posting:
+        """Only where there is one."""
+        assert self.posting is not None
+        return self.posting
+
+    @property
     def is_approved(self) -> bool:
         return self.code in (CODE_APPROVED, CODE_DUPLICATE)
 
@@ -129,6 +143,7 @@ def audit(
     messages = [_looked_up(sequence, data, ledger, hsm, key_set) for sequence, data in enumerate(items, 1)]
     missing: list[int] = []
     findings: dict[int, Findings] = {}
+    late = _sold_offline_after(seal, messages, cutoff_at)
     for context in seal.contexts:
         own = messages[context.item_first - 1 : context.item_last]
         _check_context(context, own)
@@ -136,7 +151,7 @@ def audit(
         if not missing:
             _check_books(context, own, ledger, hsm, key_set)
         if not context.is_empty:
-            held = _held(context, ledger, cutoff_at)
+            held = _held(context, ledger, cutoff_at, late)
             findings[context.index] = replace(_findings(context, own), held=held)
     return Audit(tuple(missing), findings)
 
@@ -272,14 +287,46 @@ def _is_its_card(message: _Message, hsm: Hsm, key_set: bytes) -> bool:
     return message.posting is not None and card.digest == message.posting.card
 
 
-def _held(context: SealedContext, ledger: Ledger, cutoff_at: int) -> Tally:
+def _sold_offline_after(seal: Seal, messages: Sequence[_Message], cutoff_at: int) -> set[Place]:
+    """Offline sales in the books that were made after the cut-off: by the online ones around them, whose time is the
+    host's own; where those leave it open by the terminal's clock, set right by what the seal says it was off."""
+    uploads = [one for one in messages if one.item.kind is ItemKind.UPLOAD and one.posting is not None]
+    offline = [one for one in uploads if one.summary.transaction_class in _OFFLINE]
+    answered = [one for one in uploads if one.summary.transaction_class not in _OFFLINE]
+    online = [one for one in answered if one.booked.source is Source.ONLINE]
+    records: list[tuple[int, int | None]] = [(one.summary.record, one.booked.at) for one in online]
+    placed = place(records + [(one.summary.record, None) for one in offline], cutoff_at)
+    return {
+        one.place._replace(stan=one.summary.stan)
+        for one in offline
+        if one.booked.at >= cutoff_at and _is_late(placed[one.summary.record], one.summary, seal, cutoff_at)
+    }
+
+
+def _is_late(when: When, summary: Summary, seal: Seal, cutoff_at: int) -> bool:
+    if when is not When.UNKNOWN:
+        return when is When.AFTER
+    try:
+        clock = datetime.strptime(summary.local_time, "%y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return True  # no time at all: for a person
+    return clock - seal.clock_offset_s >= cutoff_at
+
+
+def _held(context: SealedContext, ledger: Ledger, cutoff_at: int, late: Collection[Place]) -> Tally:
     """By the host's clock, whatever the terminal's said: a wrong one prepares too few refunds, and this shows it."""
     postings = ledger.postings(context.tid, context.batch)
-    late = [one for one in postings if one.at >= cutoff_at]
-    given_back = Counter((one.card, one.amount) for one in late if SIDE[one.transaction_class] is Side.CREDIT)
+    after = [one for one in postings if one.at >= cutoff_at]
+    given_back = Counter(
+        (one.card, one.amount) for one in after if SIDE[one.transaction_class] is Side.CREDIT
+    )
     held = Tally()
-    for one in late:
-        if one.source is Source.ONLINE and SIDE[one.transaction_class] is Side.DEBIT:
+    for one in after:
+        if one.transaction_class in _OFFLINE:
+            is_late = Place(one.tid, one.batch, one.stan) in late
+        else:
+            is_late = one.source is Source.ONLINE
+        if is_late and SIDE[one.transaction_class] is Side.DEBIT:
             if given_back[one.card, one.amount]:
                 given_back[one.card, one.amount] -= 1
             else:

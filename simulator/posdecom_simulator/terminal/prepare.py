@@ -11,7 +11,7 @@ chip declined, and what is withheld, that is offline sales and adjustments after
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -21,6 +21,7 @@ from posdecom_protocol.documents.seal import ClassCount, OpenPreauth, SealedCont
 from posdecom_protocol.money import SIDE, Side, Tally, TransactionClass
 from posdecom_protocol.records import Item, Summary
 
+from ..brackets import When, place
 from .compose import Batch, Composer, is_debit, summary_of
 from .compose import StanCounter as StanCounter
 from .device import Context
@@ -37,7 +38,7 @@ class Rules:
     """What the order says about money."""
 
     cutoff_local_time: str
-    """YYMMDDhhmmss by the terminal's clock; what carries this time or a later one was sold after the cut-off."""
+    """YYMMDDhhmmss, UTC; what carries this time or a later one was sold after the cut-off."""
     after_cutoff: AfterCutoff
     preauths: Preauths
 
@@ -83,8 +84,9 @@ def prepare(
     for one in transactions:
         records[one.context].append(one)
     stans.avoid(one.stan for one in transactions)
+    late = _sold_after(transactions, rules.cutoff_local_time)
     for context in contexts:
-        batch = _sort(records[context.index], rules, stans)
+        batch = _sort(records[context.index], late, rules, stans)
         composed = Composer(context, keys, stans).compose(batch)
         sealed.append(_sealed(context, batch, len(items), len(composed)))
         items += composed
@@ -93,10 +95,23 @@ def prepare(
     return Prepared(tuple(items), tuple(sealed), tuple(preauths), tuple(withheld))
 
 
-def _sort(records: Sequence[StoredTransaction], rules: Rules, stans: StanCounter) -> Batch:
+def _sold_after(transactions: Sequence[StoredTransaction], cutoff: str) -> set[int]:
+    """By number. What the host answered has the host's time; the terminal's own clock counts only where no two of those
+    say on which side of the cut-off a sale between them was made."""
+    online = [one for one in transactions if one.transaction_class not in _OFFLINE and one.is_answered]
+    times = {one.number: one.local_time for one in online}
+    placed = place([(one.number, times.get(one.number)) for one in transactions], cutoff)
+    by_clock = {one.number for one in transactions if one.local_time >= cutoff}
+    known = {number for number, when in placed.items() if when is not When.UNKNOWN}
+    late = {number for number, when in placed.items() if when is When.AFTER}
+    return late | (by_clock - known)
+
+
+def _sort(
+    records: Sequence[StoredTransaction], after: Collection[int], rules: Rules, stans: StanCounter
+) -> Batch:
     given_back = {one.original for one in records if one.transaction_class in _GIVES_BACK}
     completed = {one.original for one in records if one.transaction_class is TransactionClass.COMPLETION}
-    after = {one.number for one in records if one.local_time >= rules.cutoff_local_time}
     unsent = [one for one in records if _is_money(one) and not one.posted]
     withheld = [one for one in unsent if one.number in after and one.transaction_class in _OFFLINE]
     preauths = [one for one in records if one.transaction_class is TransactionClass.PREAUTH]

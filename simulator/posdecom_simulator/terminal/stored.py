@@ -57,6 +57,11 @@ class StoredTransaction:
     """Field 55 (chip_data.py); empty where no chip took part."""
 
     @property
+    def is_answered(self) -> bool:
+        """Whether the host answered it at the time of sale: then its time is the host's."""
+        return not self.rrn.isspace()
+
+    @property
     def is_chip(self) -> bool:
         return bool(self.chip_data)
 
@@ -70,6 +75,7 @@ class StoredTransaction:
             stan=stan,
             posted=posted,
             original=self.number,
+            rrn=" " * 12,
             chip_data=b"",
         )
 
