@@ -102,7 +102,7 @@ NEXT_USES: Final = Choice(
     (
         ("redeploy", Words("redeploy", "再部署")),
         ("repair", Words("repair", "维修")),
-        ("donate", Words("donate after erase", "擦除后捐赠")),
+        ("donate", Words("donate after erase", "清除后捐赠")),
         ("recycle", Words("recycle", "回收")),
         ("destroy", Words("destroy", "销毁")),
     )

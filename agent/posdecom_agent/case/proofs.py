@@ -225,7 +225,7 @@ def _refunded(held: Held) -> tuple[bool, Text]:
 
 
 AT_THE_TERMINAL: Final = (
-    Proof("machine.ordered", Words("Ordered by the acquirer", "收单机构下达指令"), _ordered),
+    Proof("machine.ordered", Words("Ordered by the acquirer", "收单机构下达撤机令"), _ordered),
     Proof("machine.sealed", Words("The terminal stated what it held", "终端封存并自报存量"), _spoke),
     Proof("machine.intact", Words("No tampering", "无拆机痕迹"), _intact),
     Proof("machine.before", Words("Money pending before", "处理前待结算款项"), _before),
@@ -233,10 +233,10 @@ AT_THE_TERMINAL: Final = (
     Proof("machine.after", Words("Money pending after", "处理后待结算款项"), _nothing_left),
     Proof("machine.agreed", Words("Totals agreed by the acquirer", "总额与收单机构一致"), _agreed),
     Proof("machine.preauths", Words("Open pre-authorisations", "未完成预授权"), _no_preauth),
-    Proof("machine.erased", Words("Keys erased and read back", "密钥已擦除并回读确认"), _erased),
+    Proof("machine.erased", Words("Keys erased and read back", "密钥已清除并回读确认"), _erased),
 )
 AT_THE_ACQUIRER: Final = (
-    Proof("machine.closed", Words("Acquirer saw this and closed it", "收单机构已核销"), _closed),
+    Proof("machine.closed", Words("Acquirer saw this and closed it", "收单机构已结案"), _closed),
     Proof(
         "machine.forgotten",
         Words("Acquirer forgot the terminal's keys", "收单机构已注销终端密钥"),

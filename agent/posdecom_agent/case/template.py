@@ -15,7 +15,7 @@ Rows: TypeAlias = Mapping[str, Sequence[Mapping[str, Value]]]
 
 _HEAD: Final = (
     "# The case of one decommission: what shop, payment institution and technician owe each other.",
-    "# 一次终端退役的案卷：商户、支付机构与技术员之间的往来事项。",
+    "# 一次终端撤机的案卷：商户、支付机构与技术员之间的往来事项。",
     '# Take away the # before a line to answer it. What there is none of is answered too: write "none".',
     '# 去掉行首的 # 即可填写；没有的事项请写 "none"（无）。',
     "# posdecom case check FILE, then posdecom checklist --case FILE.",

@@ -10,22 +10,22 @@ from posdecom_protocol.documents.order import AfterCutoff, Mode, Reason
 
 from ..case.kinds import Words
 
-TITLE: Final = Words("Certificate of Decommissioning", "终端退役证明")
+TITLE: Final = Words("Certificate of Decommissioning", "终端撤机证书")
 STATES: Final[dict[State, Words]] = {
     State.COMPLETE: Words("Complete", "全部完成"),
     State.EXCEPTIONS: Words("Complete with exceptions", "完成，但有例外"),
     State.INCOMPLETE: Words("Incomplete", "未完成"),
     State.UNATTESTED: Words("Unattested", "未经终端证实"),
 }
-SALVAGED: Final = Words("Unattested, salvaged", "未经终端证实，记录已抢救")
+SALVAGED: Final = Words("Unattested, salvaged", "未经终端证实，记录已抢出")
 MEANINGS: Final[dict[State, Words]] = {
     State.COMPLETE: Words(
         "Money settled, keys destroyed, closed by the acquirer.",
-        "款项已结清，密钥已销毁，收单机构已核销。",
+        "款项已结清，密钥已销毁，收单机构已结案。",
     ),
     State.EXCEPTIONS: Words(
         "Keys destroyed and closed by the acquirer; not all went as it should:",
-        "密钥已销毁，收单机构已核销；但存在以下例外：",
+        "密钥已销毁，收单机构已结案；但存在以下例外：",
     ),
     State.INCOMPLETE: Words("This is still missing:", "尚缺以下事项："),
     State.UNATTESTED: Words(
@@ -37,15 +37,15 @@ IN_ANNEX: Final = Words("more in the annex", "其余见附录")
 
 TERMINAL: Final = Words("Terminal", "终端序列号")
 MODEL: Final = Words("Model and software", "型号与软件")
-ORDER: Final = Words("Order", "指令编号")
+ORDER: Final = Words("Order", "撤机令编号")
 ISSUER: Final = Words("Ordered by", "下达机构")
-REASON: Final = Words("Reason", "退役原因")
+REASON: Final = Words("Reason", "撤机原因")
 MODE: Final = Words("What is left of it", "处置方式")
 CUTOFF: Final = Words("Cut-off", "交易截止")
-ERASED_AT: Final = Words("Keys erased", "密钥擦除时间")
-CLOSED_AT: Final = Words("Closed by the acquirer", "收单机构核销时间")
+ERASED_AT: Final = Words("Keys erased", "密钥清除时间")
+CLOSED_AT: Final = Words("Closed by the acquirer", "收单机构结案时间")
 TECHNICIAN: Final = Words("Technician", "技术员")
-ISSUED_AT: Final = Words("Certificate made", "证明签发时间")
+ISSUED_AT: Final = Words("Certificate made", "证书签发时间")
 WITNESS: Final = Words("Witness", "见证人")
 NEXT_USE: Final = Words("Next use", "后续用途")
 NONE: Final = Words("none", "无")
@@ -69,8 +69,8 @@ KEYS: Final = Words("Keys", "密钥")
 SLOT: Final = Words("Slot", "密钥槽")
 USAGE: Final = Words("Usage", "用途")
 ALGORITHM: Final = Words("Algorithm", "算法")
-KCV: Final = Words("Check value before", "擦除前校验值")
-METHOD: Final = Words("Method", "擦除方式")
+KCV: Final = Words("Check value before", "清除前校验值")
+METHOD: Final = Words("Method", "清除方式")
 READ_BACK: Final = Words("Read back", "回读结果")
 KEPT: Final = Words("Kept in the terminal", "终端内保留")
 TO_BE_DESTROYED: Final = Words("Destroyed after signing", "签名后销毁")
@@ -89,7 +89,7 @@ CHECK: Final = Words(
     "The signed original is attached to this PDF; this page is a view of it. To check it, save the attachment and run:",
     "签名原件附于本PDF内，本页仅为其视图。核验方法：另存附件并运行",
 )
-DIGEST: Final = Words("SHA-256 of the certificate", "证明的SHA-256")
+DIGEST: Final = Words("SHA-256 of the certificate", "证书的SHA-256")
 PAGE: Final = Words("Page", "页")
 
 ANNEX_POINTS: Final = Words("Annex A: every point and how it is known", "附录A：各事项及其依据")
@@ -115,7 +115,7 @@ REASONS: Final[dict[Reason, Words]] = {
     Reason.COMPROMISED: Words("compromised", "已被攻破"),
 }
 MODES: Final[dict[Mode, Words]] = {
-    Mode.RETIRE: Words("retire: nothing", "退役：不留任何密钥"),
+    Mode.RETIRE: Words("retire: nothing", "撤机：不留任何密钥"),
     Mode.REDEPLOY: Words("redeploy: its identity", "再部署：保留身份"),
     Mode.REPAIR: Words("repair: its identity", "送修：保留身份"),
 }
@@ -125,9 +125,9 @@ AFTER_CUTOFF: Final[dict[AfterCutoff, Words]] = {
 }
 METHODS: Final[dict[EraseMethod, Words]] = {
     EraseMethod.NOT_YET: Words("none", "无"),
-    EraseMethod.CRYPTO_ERASE: Words("crypto erase", "密码擦除"),
+    EraseMethod.CRYPTO_ERASE: Words("crypto erase", "密码学清除"),
     EraseMethod.OVERWRITE: Words("overwritten", "覆写"),
-    EraseMethod.BLOCK_ERASE: Words("block erase", "块擦除"),
+    EraseMethod.BLOCK_ERASE: Words("block erase", "块清除"),
 }
 READ_BACKS: Final[dict[ReadBack, Words]] = {
     ReadBack.NOT_DONE: Words("not done", "未回读"),
@@ -136,18 +136,18 @@ READ_BACKS: Final[dict[ReadBack, Words]] = {
     ReadBack.WAS_EMPTY: Words("was empty", "原本为空"),
 }
 DOCUMENTS: Final[dict[str, Words]] = {
-    "order": Words("Order", "指令"),
-    "seal": Words("Seal", "封存"),
-    "receipt 1": Words("Receipt", "回执"),
-    "receipt 2": Words("Receipt, second signature", "回执第二签名"),
-    "evidence": Words("Evidence", "擦除证据"),
-    "certificate": Words("Certificate", "证明"),
-    "closure": Words("Closure", "核销"),
+    "order": Words("Order", "撤机令"),
+    "seal": Words("Seal", "封存单"),
+    "receipt 1": Words("Receipt", "放行回执"),
+    "receipt 2": Words("Receipt, second signature", "放行回执第二签名"),
+    "evidence": Words("Evidence", "清除证据"),
+    "certificate": Words("Certificate", "撤机证书"),
+    "closure": Words("Closure", "结案书"),
 }
 ROLES: Final[dict[str, Words]] = {
-    "order": Words("acquirer, orders", "收单机构·指令"),
-    "release": Words("acquirer, release", "收单机构·放行"),
-    "approver": Words("acquirer, approver", "收单机构·复核"),
+    "order": Words("acquirer, orders", "收单机构 撤机令"),
+    "release": Words("acquirer, release", "收单机构 放行"),
+    "approver": Words("acquirer, approver", "收单机构 复核"),
     "terminal": Words("terminal", "终端"),
     "technician": Words("technician", "技术员"),
 }

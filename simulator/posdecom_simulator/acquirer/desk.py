@@ -237,9 +237,9 @@ class Desk:
             raise Disagreement("the terminal has new keys since this seal")
 
     def _judge_absence(self, body: Certificate) -> None:
-        """No terminal was reached. What the order revokes is revoked; without such an order there is nothing to close."""
+        """No terminal was reached: what the order revokes is revoked; without such an order nothing can be closed."""
         if body.order is None or not open_document(body.order, Order).body.revoke:
-            raise Disagreement("the terminal was not reached, and no order revokes its keys")
+            raise Disagreement("the certificate is not complete at the terminal")
         self._refuse_stale(open_document(body.order, Order))
 
     def _close(self, certificate: Signed[Certificate], terminal: BookedTerminal, now: float) -> bytes:
