@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import click
@@ -14,7 +16,8 @@ import pytest
 
 from posdecom_agent.cli import COMMANDS, main
 from posdecom_agent.cli import ports as ports_command
-from posdecom_agent.cli.output import ERASE_LINE, Output, Progress, output_options, pass_output
+from posdecom_agent.cli.bar import Bar
+from posdecom_agent.cli.output import Lines, Output, output_options, pass_output
 from posdecom_agent.port_access import PortBusy
 from posdecom_agent.ports import PortInfo
 from posdecom_agent.trouble import Exit
@@ -30,6 +33,8 @@ HEAVY = [
     "asyncio",
     "subprocess",
     "http",
+    "rich",
+    "fpdf",
 ]
 
 USB = PortInfo("/dev/ttyUSB0", "FT232R", 0x0403, 0x6001, "POS0001", "1-4.3", accessible=False)
@@ -231,38 +236,43 @@ def test_errors_are_red_on_a_terminal_and_plain_with_no_color(monkeypatch: pytes
 
 def test_progress_on_a_pipe_is_one_line_a_phase_and_one_every_5_s() -> None:
     stream = io.StringIO()
-    progress = Progress(stream, rewrites=False)
+    progress = Lines(stream)
     for tenth in range(121):
         progress.update("flush", tenth, 120, now=1000 + tenth / 10)
     progress.update("settle", 0, None, now=1013.0)
     progress.end()
     assert stream.getvalue().splitlines() == [
         "flush: 0 of 120 (0 %)",
-        "flush: 50 of 120 (41 %), about 7 s left",
-        "flush: 100 of 120 (83 %), about 2 s left",
+        "flush: 50 of 120 (41 %), 10.0 a second, about 7 s left",
+        "flush: 100 of 120 (83 %), 10.0 a second, about 2 s left",
         "settle",
     ]
 
 
-def test_progress_on_a_terminal_is_one_line_rewritten() -> None:
+def test_progress_on_a_screen_is_a_bar_with_count_and_rate() -> None:
     stream = Screen()
-    progress = Progress(stream, rewrites=True)
-    for hundredth in range(21):
-        progress.update("flush", hundredth, 20, now=hundredth / 100)
-    progress.update("settle", 0, None, now=0.3)
-    progress.end()
-    progress.end()
-    first, second = "flush: 0 of 20 (0 %)", "flush: 10 of 20 (50 %)"
-    third = "flush: 20 of 20 (100 %)"
-    assert stream.getvalue() == "".join(f"{ERASE_LINE}{text}" for text in (first, second, third)) + (
-        f"\n{ERASE_LINE}settle\n"
-    )
+    bar = Bar(stream)
+    for tenth in range(21):
+        bar.update("flush", tenth * 10, 200, now=1000 + tenth / 10)
+    bar.end()
+    bar.update("settle", 0, None, now=1003.0)
+    bar.end()
+    assert stream.getvalue().count("flush") <= 24
+    last_of_first = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", stream.getvalue().split("settle")[0]).splitlines()[
+        -2
+    ]
+    assert "200/200" in last_of_first
+    assert "100.0/s" in last_of_first
 
 
-def test_a_progress_line_never_wraps() -> None:
+def test_a_bar_is_redrawn_ten_times_a_second_at_most() -> None:
     stream = Screen()
-    Progress(stream, rewrites=True).update("x" * 200, 0, None, now=0.0)
-    assert stream.getvalue() == ERASE_LINE + "x" * 79
+    bar = Bar(stream)
+    for thousandth in range(100):
+        bar.update("flush", thousandth, 200, now=1000 + thousandth / 1000)
+    drawn = stream.getvalue().count("flush")
+    bar.end()
+    assert drawn <= 2
 
 
 def test_talk_starts_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +280,75 @@ def test_talk_starts_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
     output = Output()
     output.progress("flush", 0, None, now=0.0)
     output.say("hello")
-    assert screen.getvalue() == f"{ERASE_LINE}flush\nhello\n"
+    assert re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).endswith("\nhello\n")
+
+
+def test_what_draws_is_imported_when_it_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "import sys; from posdecom_agent.cli import main\n"
+    script += "try: main(['jobs', '--journal', '.'])\nexcept SystemExit: pass\n"
+    script += "print('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_marks_are_coloured_on_a_screen_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "first\n  ok  money\n  !!  keys"
+    Output().result("try", {}, text)
+    assert capsys.readouterr().out == f"{text}\n"
+    monkeypatch.setattr(sys, "stdout", screen := Screen())
+    Output().result("try", {}, text)
+    assert screen.getvalue() == "first\n\x1b[32m  ok  \x1b[0mmoney\n\x1b[31m  !!  \x1b[0mkeys\n"
+
+
+# ---- events
+
+
+def events_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_events_begin_with_start_and_end_with_the_exit_code(
+    command: Callable[[Callable[[Output], object]], None], tmp_path: Path
+) -> None:
+    def work(output: Output) -> None:
+        for tenth in range(21):
+            output.progress("flush", tenth, 20, now=tenth / 10)
+
+    command(work)
+    file = tmp_path / "events"
+    assert run("try", "--quiet", "--events", str(file)) == 0
+    first, *between, last = events_of(file)
+    assert (first["event"], first["command"]) == ("start", "posdecom try")
+    assert (last["event"], last["exit"]) == ("end", 0)
+    assert [(one["event"], one["done"]) for one in between] == [
+        ("progress", 0),
+        ("progress", 10),
+        ("progress", 20),
+    ]
+    assert {one["schema"] for one in (first, *between, last)} == {"posdecom/events/1"}
+    assert len({one["run_id"] for one in (first, *between, last)}) == 1
+
+
+def test_a_failure_is_an_event_before_the_end(
+    command: Callable[[Callable[[Output], object]], None], tmp_path: Path
+) -> None:
+    command(fail_with(PortBusy("/dev/ttyUSB0", "minicom has it open")))
+    assert run("try", "--events", str(tmp_path / "events")) == Exit.BUSY
+    _, error, end = events_of(tmp_path / "events")
+    assert (error["event"], error["code"], end["exit"]) == ("error", "PD-E23", Exit.BUSY)
+
+
+def test_events_of_two_runs_follow_each_other_in_one_file(tmp_path: Path) -> None:
+    for _ in range(2):
+        run("jobs", "--journal", str(tmp_path), "--events", str(tmp_path / "events"))
+    assert [one["event"] for one in events_of(tmp_path / "events")] == ["start", "end"] * 2
+    assert len({one["run_id"] for one in events_of(tmp_path / "events")}) == 2
+
+
+def test_a_place_for_events_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
+    assert run("jobs", "--journal", str(tmp_path), "--events", str(tmp_path / "no" / "events")) == Exit.USAGE
 
 
 # ---- ports

@@ -98,8 +98,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         trouble = _trouble(error, arguments)
         output.fail(trouble)
-        sys.exit(trouble.exit)
-    sys.exit(result if isinstance(result, int) else 0)
+        result = int(trouble.exit)
+    code = result if isinstance(result, int) else 0
+    if output.events is not None:
+        output.events.end(code)
+    sys.exit(code)
 
 
 def _trouble(error: BaseException, arguments: Sequence[str]) -> Trouble:

@@ -2,7 +2,8 @@
 
 A result is text, or with ``--json`` exactly one JSON document with ``"schema": "posdecom/<command>/1"``; a failure with
 ``--json`` is one document of schema ``posdecom/error/1``. ``--quiet`` silences talk, never results and never errors.
-Colour only on a terminal, never with ``NO_COLOR`` (no-color.org).
+Colour only on a terminal, never with ``NO_COLOR`` (no-color.org). ``--events`` tells programs what happens
+(docs/events.md).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, TypeVar
 
 import click
 
@@ -20,82 +21,70 @@ from ..wording import LANGUAGES, N_, _
 
 if TYPE_CHECKING:
     from ..trouble import Trouble
-
-REWRITE_INTERVAL_S: Final = 0.1
-"""A terminal's progress line changes at most this often."""
+    from .events import Events
 
 LINE_INTERVAL_S: Final = 5.0
 """A pipe gets a progress line at most this often: enough to see life, few enough to keep a log readable."""
 
-COLUMNS_MAX: Final = 79
-"""A longer line wraps, and a wrapped line cannot be rewritten."""
+EVENT_INTERVAL_S: Final = 1.0
 
-ERASE_LINE: Final = "\r\x1b[K"
-"""Carriage return, then ECMA-48 EL (erase to the end of the line)."""
+MARKS: Final = {"  ok  ": "green", "  --  ": "yellow", "  !!  ": "red"}
+"""Marks at the beginning of a result's lines, and their colours on a screen."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(slots=True)
-class Progress:
-    """One line on a terminal, rewritten; on a pipe one line for each phase and then at most one every 5 s."""
-
-    stream: TextIO
-    rewrites: bool
-    phase: str | None = None
-    started_s: float = 0.0
-    shown_s: float = 0.0
-    line_is_open: bool = False
+class Shows(Protocol):
+    """How progress is shown."""
 
     def update(self, phase: str, done: int, total: int | None, now: float) -> None:
         """Show that ``done`` of ``total`` (None: unknown) is reached at ``now`` (seconds)."""
-        if phase != self.phase:
-            self.end()
-            self.phase, self.started_s = phase, now
-        elif now - self.shown_s < (REWRITE_INTERVAL_S if self.rewrites else LINE_INTERVAL_S):
-            return
-        self.shown_s = now
-        self._show(progress_text(phase, done, total, now - self.started_s)[:COLUMNS_MAX])
 
     def end(self) -> None:
-        """Leave the line as it is; what follows starts on a new one."""
-        if self.line_is_open:
-            self.stream.write("\n")
-            self.stream.flush()
-            self.line_is_open = False
+        """Leave it as it is; what follows starts on a new line."""
 
-    def _show(self, text: str) -> None:
-        self.stream.write(f"{ERASE_LINE}{text}" if self.rewrites else f"{text}\n")
+
+@dataclass(slots=True)
+class Lines:
+    """On a pipe: one line for each phase, and then at most one every 5 s."""
+
+    stream: TextIO
+    phase: str | None = None
+    started_s: float = 0.0
+    shown_s: float = 0.0
+
+    def update(self, phase: str, done: int, total: int | None, now: float) -> None:
+        if phase != self.phase:
+            self.phase, self.started_s = phase, now
+        elif now - self.shown_s < LINE_INTERVAL_S:
+            return
+        self.shown_s = now
+        self.stream.write(f"{progress_text(phase, done, total, now - self.started_s)}\n")
         self.stream.flush()
-        self.line_is_open = self.rewrites
+
+    def end(self) -> None:
+        pass
 
 
 def progress_text(phase: str, done: int, total: int | None, elapsed_s: float) -> str:
     """
     >>> progress_text("flush", 30, 120, 10.0)
-    'flush: 30 of 120 (25 %), about 30 s left'
-    >>> progress_text("flush", 0, 120, 0.0), progress_text("erase", 0, None, 3.0), progress_text("flush", 3, None, 3.0)
+    'flush: 30 of 120 (25 %), 3.0 a second, about 30 s left'
+    >>> progress_text("flush", 0, 120, 0.0), progress_text("erase", 0, None, 3.0), progress_text("flush", 3, None, 0.0)
     ('flush: 0 of 120 (0 %)', 'erase', 'flush: 3')
     """
-    if not total:
-        return f"{phase}: {done}" if done else phase
-    if 0 < done < total and elapsed_s >= 1:
-        left_s = elapsed_s * (total - done) / done
-        return _(
-            "{phase}: {done} of {total} ({percent} %), about {left:.0f} s left",
-            phase=phase,
-            done=done,
-            total=total,
-            percent=100 * done // total,
-            left=left_s,
-        )
-    return _(
-        "{phase}: {done} of {total} ({percent} %)",
-        phase=phase,
-        done=done,
-        total=total,
-        percent=100 * done // total,
-    )
+    if not done and not total:
+        return phase
+    rate = done / elapsed_s if elapsed_s >= 1 else 0.0
+    parts = [f"{phase}: {done}"]
+    if total:
+        parts = [_("{phase}: {done} of {total} ({percent} %)", phase=phase, done=done, total=total,
+                   percent=100 * done // total)]  # fmt: skip
+    if rate:
+        parts.append(_("{rate:.1f} a second", rate=rate))
+    if rate and total and done < total:
+        parts.append(_("about {left:.0f} s left", left=(total - done) / rate))
+    return ", ".join(parts)
 
 
 @dataclass(slots=True)
@@ -104,7 +93,9 @@ class Output:
 
     as_json: bool = False
     quiet: bool = False
-    _progress: Progress | None = field(default=None, repr=False)
+    events: Events | None = None
+    _progress: Shows | None = field(default=None, repr=False)
+    _event_due_s: float = 0.0
 
     def result(self, command: str, document: Mapping[str, object], text: str) -> None:
         """Print the command's one result: ``document`` with ``--json``, else ``text``."""
@@ -112,7 +103,7 @@ class Output:
         if self.as_json:
             _print_json({"schema": f"posdecom/{command}/1", **document})
         elif text:
-            click.echo(text)
+            click.echo(_coloured(text) if _has_colour(sys.stdout) else text)
 
     def say(self, line: str) -> None:
         """Tell the person at the screen, not the program behind the pipe."""
@@ -122,18 +113,26 @@ class Output:
 
     def progress(self, phase: str, done: int, total: int | None, now: float) -> None:
         """Show progress on stderr; call as often as you like."""
+        if self.events is not None and (now >= self._event_due_s or done == total):
+            self._event_due_s = now + EVENT_INTERVAL_S
+            self.events.emit("progress", done=done, total=total)
         if self.quiet:
             return
         if self._progress is None:
-            self._progress = Progress(sys.stderr, rewrites=sys.stderr.isatty())
+            self._progress = _shows(sys.stderr)
         self._progress.update(phase, done, total, now)
+
+    def event(self, kind: str, **fields: object) -> None:
+        """For the program behind ``--events``; nothing where there is none."""
+        if self.events is not None:
+            self.events.emit(kind, **fields)
 
     def fail(self, trouble: Trouble) -> None:
         """Print three lines on stderr, and with ``--json`` the same as one document on stdout."""
         self._end_progress()
         first, *rest = trouble.lines()
-        colour = False if os.environ.get("NO_COLOR") else None
-        click.echo(click.style(first, fg="red"), err=True, color=colour)
+        self.event("error", **trouble.document())
+        click.echo(click.style(first, fg="red") if _has_colour(sys.stderr) else first, err=True)
         for line in rest:
             click.echo(line, err=True)
         if self.as_json:
@@ -156,8 +155,15 @@ def language_option(command: F) -> F:
 
 
 def output_options(command: F) -> F:
-    """Give a command ``--json``, ``--quiet`` and ``--lang``: how it speaks is no parameter of what it does."""
+    """``--json``, ``--quiet``, ``--events`` and ``--lang``: how a command speaks is no parameter of what it does."""
     command = language_option(command)
+    command = click.option(
+        "--events",
+        metavar="FILE",
+        expose_value=False,
+        callback=_open_events,
+        help=N_("Append what happens to FILE, one JSON object a line."),
+    )(command)
     for name, attribute, text in (
         ("--quiet", "quiet", N_("Say nothing but the result and errors.")),
         ("--json", "as_json", N_("Print the result as one JSON document.")),
@@ -171,6 +177,35 @@ def output_options(command: F) -> F:
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     assert parameter.name is not None
     setattr(context.ensure_object(Output), parameter.name, value)
+
+
+def _open_events(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        from .events import Events
+
+        output = context.ensure_object(Output)
+        output.events = Events(value)
+        output.event("start", command=context.command_path)
+
+
+def _shows(stream: TextIO) -> Shows:
+    """A bar on a screen, lines for everything else. What draws bars is imported when the first one is drawn."""
+    if not stream.isatty() or os.environ.get("TERM") == "dumb":
+        return Lines(stream)
+    from .bar import Bar
+
+    return Bar(stream)
+
+
+def _has_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _coloured(text: str) -> str:
+    return "\n".join(
+        click.style(line[:6], fg=MARKS[line[:6]]) + line[6:] if line[:6] in MARKS else line
+        for line in text.split("\n")
+    )
 
 
 def _print_json(document: Mapping[str, object]) -> None:

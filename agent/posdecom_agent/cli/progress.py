@@ -29,13 +29,17 @@ class Teller:
         self._step: Step | None = None
         self._shown = -1
         self._last_words = ""
+        if output.events is not None:
+            output.events.about(job.order.body.serial)
 
     def tell(self, step: Step, words: str) -> None:
         if step is not self._step:
             self._sum_up()
             self._step, self._shown = step, -1
+            self._output.event("step", step=step.value)
             self._output.say(_("{step} ...", step=WORDS[step]))
         if words not in ("begins", self._last_words):
+            self._output.event("note", step=step.value, text=str(words))
             self._output.say("  " + _(words))
         self._last_words = words
 
