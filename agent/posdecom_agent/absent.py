@@ -35,10 +35,10 @@ def declare_absent(job: Job) -> None:
         cause = N_(
             "the terminal has spoken under this order; what it holds needs an exception of the acquirer"
         )
-        raise Trouble(catalogue.NOT_YET, cause=cause)
+        raise Trouble(catalogue.NOT_ABSENT, serial=job.order.body.serial, cause=cause)
     if not job.order.body.revoke:
         cause = N_(
             "the order lists no key to revoke; the acquirer makes one with: posdecom order new --revoke"
         )
-        raise Trouble(catalogue.NOT_YET, cause=cause)
+        raise Trouble(catalogue.NOT_ABSENT, serial=job.order.body.serial, cause=cause)
     job.keep_once("absent")

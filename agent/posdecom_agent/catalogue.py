@@ -377,6 +377,14 @@ GLYPHS: Final = Entry(
     "{cause}",
     (N_("give a font that has it: posdecom view --font FILE"),),
 )
+NOT_ABSENT: Final = Entry(
+    "PD-E72",
+    "not-absent",
+    Exit.USAGE,
+    N_("terminal {serial} cannot be certified as absent"),
+    "{cause}",
+    (N_("connect it and run posdecom retire without --absent"), N_("get a new order from the acquirer")),
+)
 
 # fmt: off
 CATALOGUE: Final[tuple[Entry, ...]] = (
@@ -386,6 +394,6 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
     DISK_FULL, STORAGE_FAILED, JOURNAL_BUSY, JOURNAL_CORRUPT, UNSAFE_PLACE,
     DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED,
     NOT_YET, PURGE_CUT, HOST_UNTRUSTED, ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
-    CANCELLATION_REFUSED, REPLACEMENT, CASE,
+    CANCELLATION_REFUSED, REPLACEMENT, CASE, GLYPHS, NOT_ABSENT,
 )
 # fmt: on

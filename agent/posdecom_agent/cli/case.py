@@ -28,7 +28,7 @@ def command() -> None:
 
 @command.command(
     "new",
-    help=N_(),
+    help=N_("Write a new case to FILE, from your answers. An empty answer leaves a point open for later."),
 )
 @click.argument("file", type=NEW_FILE)
 @click.option("--template", is_flag=True, help=N_("Ask nothing; write every question as a comment."))
@@ -72,7 +72,9 @@ def check(output: Output, file: Path) -> None:
 
 @command.command(
     "witness",
-    help=N_(),
+    help=N_(
+        "Sign what the case in FILE states, as the last one to touch it: any later change undoes the signature."
+    ),
 )
 @click.argument("file", type=FILE)
 @click.option("--key", "key_file", required=True, type=FILE, help=N_("The witness's own Ed25519 key, PEM."))
