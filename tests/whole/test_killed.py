@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from oracle import Booked, Rules, books_after, differences
 from posdecom_simulator.acquirer.ledger import Ledger, SqliteStore
 from posdecom_simulator.population import populate
 from posdecom_simulator.site import SiteTerminal
 from posdecom_simulator.terminal.device import Context
+from posdecom_world.oracle import Booked, Rules, books_after, differences
 from real_parts import LIMIT_S, SERIAL, RealParts
 
 Kill = tuple[str, int, str]

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import oracle
 from posdecom_agent.catalogue import Exit
 from posdecom_protocol.custody import decode_custody
 from posdecom_protocol.documents import open_document
@@ -20,6 +19,7 @@ from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.release import all_delivered
 from posdecom_simulator.population import populate
 from posdecom_simulator.site import SiteTerminal
+from posdecom_world import oracle
 from real_parts import SERIAL, RealParts
 
 
