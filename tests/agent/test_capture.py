@@ -298,12 +298,9 @@ def test_wireshark_sees_the_frames_that_our_own_decoder_sees(
 def test_wireshark_names_the_messages_of_the_channel(tmp_path: Path) -> None:
     file = Kept()
     capture = Capture(file, "test")
-    for direction, message in [
-        (Direction.TO_TERMINAL, ReadItems(7, 2)),
-        (Direction.FROM_TERMINAL, Items(7, (SECRET, b"x"))),
-        (Direction.FROM_TERMINAL, Refused(Refusal.STATE)),
-    ]:
-        capture.message(direction, message, 1.0)
+    capture.message(Direction.TO_TERMINAL, ReadItems(7, 2), 1.0)
+    capture.message(Direction.FROM_TERMINAL, Items(7, (SECRET, b"x")), 2.0)
+    capture.message(Direction.FROM_TERMINAL, Refused(Refusal.STATE), 3.0)
     path = tmp_path / "messages.pcapng"
     path.write_bytes(file.getvalue())
     shown = dissected(path)
