@@ -52,7 +52,7 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The terminal may be asked; ``in_clear`` where it only serves proofs."""
+    """The terminal may be asked; ``in_clear`` where it only serves proofs, and what it sealed before a tamper."""
 
     state: LifecycleState
     in_clear: bool
@@ -100,6 +100,7 @@ class Approach:
         self._events: list[ApproachEvent] = []
         self.peer: Signer | None = None
         """Who the channel proved the terminal to be; None in the clear, and before there is one."""
+        self._service = Service.IDENTIFY
         self._stack = self._greet(Service.IDENTIFY, now)
 
     def receive(self, data: bytes, now: float) -> None:
@@ -142,6 +143,7 @@ class Approach:
     # --- private -----------------------------------------------------------------------------------
 
     def _greet(self, service: Service, now: float) -> Stack:
+        self._service = service
         connection_id = int.from_bytes(self._access.entropy(4), "big") or 1
         link = Link.initiator(Hello(connection_id, service), now, line_rate_bytes_per_s=self._rate)
         return Stack(link, lambda _: self._channel(service))
@@ -166,8 +168,15 @@ class Approach:
                     self._open()
                 case Arrived(message):
                     self._arrived(message, now)
+                case Lost() if self._can_only_salvage():
+                    self._stack = self._greet(Service.PROOFS, now)
                 case Lost(cause):
                     self._end(Over(self._told(cause)))
+
+    def _can_only_salvage(self) -> bool:
+        """A tamper takes the identity keys as a rule: then there is no channel, and everything left is in the clear."""
+        is_tampered = self._welcome is not None and self._welcome.tampered
+        return is_tampered and self._service is Service.CHANNEL and not self._opened
 
     def _end(self, event: Stranger | Over) -> None:
         self._over = True
@@ -195,7 +204,7 @@ class Approach:
         """In the clear nobody confirms anything; in a channel the terminal speaks first."""
         assert self._welcome is not None
         self._opened = True
-        if self._welcome.state in PROOFS_IN_CLEAR:
+        if self._service is Service.PROOFS:
             self._confirmed = True
             self._events.append(Ready(self._welcome.state, in_clear=True))
 

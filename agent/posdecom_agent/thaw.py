@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR
 from posdecom_protocol.messages import OfferCancellation, Refusal, Thawed
 
 from .approach import Access
@@ -41,5 +42,7 @@ class Thaw(Question):
 
     def _finish(self, now: float) -> None:
         if self.in_clear:
-            self.refusal = Refusal.STATE  # it has erased itself: nothing is left to thaw
+            # it has erased itself, and nothing is left to thaw; or it has lost the keys to trade with
+            is_tampered = self.welcome is not None and self.welcome.state not in PROOFS_IN_CLEAR
+            self.refusal = Refusal.TAMPERED if is_tampered else Refusal.STATE
         super()._finish(now)

@@ -135,6 +135,7 @@ class Visit:
         self._access = access
         self._goal = goal
         self._state: LifecycleState | None = None
+        self._in_clear = False
         self._request: Request | None = None
         """What the next reply must answer; None while a busy terminal is left alone."""
         self._is_asked = False
@@ -190,8 +191,8 @@ class Visit:
                 case Met(welcome):
                     self.welcome = welcome
                     self._reading.is_packed = bool(welcome.features & Feature.PACKED_ITEMS)
-                case Ready(state):
-                    self._state = state
+                case Ready(state, in_clear):
+                    self._state, self._in_clear = state, in_clear
                     self._next(now)
                 case Answered(reply):
                     self._judge(reply, now)
@@ -286,12 +287,23 @@ class Visit:
 
     def _next(self, now: float) -> None:
         assert self._state is not None
-        match NEXT[self._state](self, now):
+        step = NEXT[self._state](self, now)
+        match self._salvaged(step) if self._in_clear else step:
             case request if isinstance(request, Request):
                 self._request, self._is_asked = request, False
                 self._wait_for_answer(now)
             case end:
                 self._finish(end, now)
+
+    def _salvaged(self, step: Request | VisitEnd) -> Request | VisitEnd:
+        """What is left of ``step`` in the clear: a terminal that has lost its identity takes no document any more."""
+        match step:
+            case OfferOrder() if self._state is not LifecycleState.ACTIVE:
+                return GetProof(ProofKind.SEAL)
+            case OfferOrder() | OfferRelease() | StartErase():
+                return TurnedDown(type(step).__name__, Refusal.TAMPERED)
+            case _:
+                return step
 
     def _ask(self) -> None:
         """Whatever the line takes now. Where the session is over, `Over` is on its way, and nothing is asked."""
