@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from posdecom_protocol.documents import issue
 from posdecom_protocol.documents.order import (
@@ -39,12 +40,13 @@ class RealParts:
     dialects: tuple[str, ...] = ("cup",)
     acquirer_options: tuple[object, ...] = ()
     """Of ``posdecom-sim acquirer``, beside what it needs."""
+    terminals: int = 1
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     host: str = ""
     desk: str = ""
 
     def __post_init__(self) -> None:
-        provision(self.site, seed=self.seed, now=time.time(), dialects=self.dialects)
+        provision(self.site, self.terminals, seed=self.seed, now=time.time(), dialects=self.dialects)
 
     def __enter__(self) -> RealParts:
         return self
@@ -97,6 +99,13 @@ class RealParts:
             killed,
         )  # fmt: skip
 
+    def start_another(self, serial: str, link: Path) -> subprocess.Popen[str]:
+        """One more terminal of the site, that has not traded yet."""
+        return self._start(
+            ["posdecom_simulator", "terminal", "--site", self.site, "--serial", serial, "--pty", "--link", link,
+             "--state", self.folder / serial, "--transactions", 0]
+        )  # fmt: skip
+
     def wait_for_terminal(self, process: subprocess.Popen[str]) -> None:
         self._line(process, "terminal")
 
@@ -106,7 +115,7 @@ class RealParts:
         return any(line.startswith("terminal ") for line in iter(process.stdout.readline, ""))
 
     def write_order(
-        self, counter: int = 1, serial: str = SERIAL, valid_s: int = 3600, age_s: int = 0
+        self, counter: int = 1, serial: str = SERIAL, valid_s: int = 3600, age_s: int = 0, **changes: Any
     ) -> Order:
         """Sign an order into `order_file`."""
         settings = SiteTerminal.load(self.site / "terminals" / SERIAL).settings
@@ -127,6 +136,7 @@ class RealParts:
             actions=(Action.FLUSH, Action.ERASE),
             issuer="Demo Acquirer",
         )
+        order = replace(order, **changes)
         self.order_file.write_bytes(
             issue(order, AcquirerSite.load(self.site / "acquirer").order.signing_key())
         )
