@@ -31,7 +31,7 @@ from posdecom_protocol.wording import Text
 from translation import FOLDERS, compiled, extracted, file_of, merged, messages, translations, written
 
 SAME_IN_EVERY_LANGUAGE = frozenset(
-    {"{where}: {reason}", "{context}: {sum} {what}", "--host: {error}", "--desk: {error}"}
+    {"{cause}", "{where}: {reason}", "{context}: {sum} {what}", "--host: {error}", "--desk: {error}"}
 )
 """Texts without a word in them: nothing to translate."""
 

@@ -36,6 +36,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "flush": (".flush", N_("Bring transactions into custody, without a network.")),
     "settle": (".settle", N_("Settle what is in custody, later, from the journal.")),
     "jobs": (".jobs", N_("List jobs and what each waits for.")),
+    "history": (".history", N_("List what became of terminals, from files.")),
+    "status": (".status", N_("Say what is known of one terminal, from files.")),
     "transactions": (".transactions", N_("List a job's transactions, masked, with totals.")),
     "held": (".held", N_("Money to be followed until it is closed.")),
     "purge": (".purge", N_("Destroy a closed job's transactions here.")),
