@@ -43,6 +43,8 @@ class Case:
     """Options of ``posdecom-sim line``."""
     kind: str = "noise"
     target: float = 0.0
+    begin: int = 115_200
+    """Where both ends begin; they raise the speed to ``baud``."""
     share: float = 1.0
     """Of the line that payload is expected to take: sizes the case."""
 
@@ -99,7 +101,7 @@ def measure(case: Case, terminal: FrozenTerminal, folder: Path, seed: int) -> Ru
                 "--right",
                 right,
                 "--baud",
-                case.baud,
+                case.begin,
                 "--seed",
                 seed,
                 *case.line.split(),
@@ -108,7 +110,7 @@ def measure(case: Case, terminal: FrozenTerminal, folder: Path, seed: int) -> Ru
         _wait_for(line, "right")
         device = stack.enter_context(
             _server("terminal", "--site", terminal.site, "--serial", SERIAL, "--state", terminal.state, "--port",
-                    right, "--baud", case.baud)
+                    right, "--baud", case.begin, "--baud-max", case.baud)
         )  # fmt: skip
         _wait_for(device, "terminal")
         before = _cpu_s(line.pid), _cpu_s(device.pid)
@@ -124,7 +126,7 @@ def _flush(case: Case, terminal: FrozenTerminal, port: Path, folder: Path) -> di
         arguments = [
             sys.executable, HERE / "timed_flush.py", result, "flush", "--port", port, "--site",
             terminal.site / "technician", "--order", terminal.order_file, "--journal", Path(journal) / "journal",
-            "--confirm-serial", SERIAL, "--baud", case.baud,
+            "--confirm-serial", SERIAL, "--baud", f"{case.begin}:{case.baud}",
         ]  # fmt: skip
         started = {STARTED_VARIABLE: str(time.monotonic())}
         done = subprocess.run(
@@ -249,7 +251,7 @@ def _show(case: Case, runs: Sequence[Run]) -> None:
           + " ".join(f"{run.efficiency:.1%}" for run in runs)
           + f"; {runs[0].seconds:.1f} s; agent cpu {runs[0].cpu_share:.0%}, disk {runs[0].disk_share:.0%}, "
           f"rss {runs[0].rss_max_mib:.0f} MiB, first byte {runs[0].start_to_first_byte_s * 1000:.0f} ms; "
-          f"terminal cpu {runs[0].terminal_cpu_share:.0%}, line cpu {runs[0].line_cpu_share:.0%}", flush=True)  # fmt: skip
+          f"terminal cpu {runs[0].terminal_cpu_share:.0%}, line {runs[0].line_cpu_share:.0%}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from posdecom_protocol.greeting import Hello, Service, Welcome
 from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import Confirmed, Reply, Request
+from posdecom_protocol.speed_raise import Speeds
 from posdecom_protocol.stack import Arrived, ChannelOver, Greeted, LinkOver, Lost, Opened, Stack
 from posdecom_protocol.wording import N_
 
@@ -88,11 +89,13 @@ class Approach:
         *,
         serial: str | None = None,
         line_rate_bytes_per_s: float | None = None,
+        speeds: Speeds | None = None,
     ) -> None:
         """``serial``: the terminal that is expected, None for whichever is there."""
         self._access = access
         self._serial = serial
         self._rate = line_rate_bytes_per_s
+        self._speeds = speeds
         self._welcome: Welcome | None = None
         self._opened = False
         self._confirmed = False
@@ -145,7 +148,8 @@ class Approach:
     def _greet(self, service: Service, now: float) -> Stack:
         self._service = service
         connection_id = int.from_bytes(self._access.entropy(4), "big") or 1
-        link = Link.initiator(Hello(connection_id, service), now, line_rate_bytes_per_s=self._rate)
+        hello = Hello(connection_id, service)
+        link = Link.initiator(hello, now, line_rate_bytes_per_s=self._rate, speeds=self._speeds)
         return Stack(link, lambda _: self._channel(service))
 
     def _channel(self, service: Service) -> Channel | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from posdecom_protocol.link_events import LinkState
@@ -59,34 +60,50 @@ def drive(machine: Machine, port: Port, clock: Clock, watch: Callable[[], None] 
     ``watch`` is called after every turn, for progress on the screen. `LinkLost` where the port ends before the
     machine does; a machine that is over has its result, and nobody needs the port any more.
     """
-    pending = bytearray()
+    driver = _Driver(machine, port, clock, machine.stack.link.baud)
     while not machine.is_over:
-        _turn(machine, port, clock, pending, WAIT_S_MAX)
+        driver.turn(WAIT_S_MAX)
         watch()
     goodbye_by = clock.now() + GOODBYE_S
     with contextlib.suppress(LinkLost):
         while machine.stack.link.state is not LinkState.CLOSED and (left := goodbye_by - clock.now()) > 0:
-            _turn(machine, port, clock, pending, left)
+            driver.turn(left)
 
 
-def _turn(machine: Machine, port: Port, clock: Clock, pending: bytearray, wait_s_max: float) -> None:
-    _write(machine, port, pending, clock.now())
-    data = port.read(_wait_s(machine, pending, clock.now(), wait_s_max))
-    now = clock.now()
-    if data:
-        machine.receive(data, now)
-    machine.tick(now)
+@dataclass(slots=True)
+class _Driver:
+    machine: Machine
+    port: Port
+    clock: Clock
+    baud: int | None
+    """What the port was opened with, or was set to."""
+    pending: bytearray = field(default_factory=bytearray)
 
+    def turn(self, wait_s_max: float) -> None:
+        self._write(self.clock.now())
+        data = self.port.read(self._wait_s(self.clock.now(), wait_s_max))
+        now = self.clock.now()
+        if data:
+            self.machine.receive(data, now)
+        self.machine.tick(now)
 
-def _write(machine: Machine, port: Port, pending: bytearray, now: float) -> None:
-    if len(pending) < PENDING_BYTES_MAX:
-        pending += machine.bytes_to_send(now, PENDING_BYTES_MAX - len(pending))
-    while pending and (taken := port.write(bytes(pending))):
-        del pending[:taken]
+    def _write(self, now: float) -> None:
+        if not self.pending:
+            self._set_speed()
+        if len(self.pending) < PENDING_BYTES_MAX:
+            self.pending += self.machine.bytes_to_send(now, PENDING_BYTES_MAX - len(self.pending))
+        while self.pending and (taken := self.port.write(bytes(self.pending))):
+            del self.pending[:taken]
 
+    def _set_speed(self) -> None:
+        """Before anything is said at the new speed, and after the last of the old one."""
+        baud = self.machine.stack.link.baud
+        if baud is not None and baud != self.baud:
+            self.port.set_speed(baud)
+            self.baud = baud
 
-def _wait_s(machine: Machine, pending: bytearray, now: float, wait_s_max: float) -> float:
-    if pending:
-        return WRITE_PAUSE_S
-    deadline = machine.deadline()
-    return wait_s_max if deadline is None else max(0.0, min(wait_s_max, deadline - now))
+    def _wait_s(self, now: float, wait_s_max: float) -> float:
+        if self.pending:
+            return WRITE_PAUSE_S
+        deadline = self.machine.deadline()
+        return wait_s_max if deadline is None else max(0.0, min(wait_s_max, deadline - now))

@@ -36,8 +36,6 @@ from .port_access import PortMissing as PortMissing
 from .port_access import holder, rights
 
 BAUD_DEFAULT: Final = 115_200
-BITS_PER_BYTE: Final = 10
-"""8N1: start bit, eight data bits, stop bit."""
 
 READ_BYTES_MAX: Final = 64 * 1024
 """More than any kernel buffer of a serial port holds (4 KiB on Linux)."""

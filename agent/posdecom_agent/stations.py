@@ -15,6 +15,7 @@ from posdecom_protocol.channel import client_context
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.messages import GetInventory, Inventory
+from posdecom_protocol.speed_raise import BITS_PER_BYTE, Speeds
 from posdecom_protocol.stack import ChannelOver
 from posdecom_protocol.wording import N_
 
@@ -29,7 +30,7 @@ from .judgement import check_closure, check_receipts
 from .line import Clock, WallClock, drive
 from .look import ANSWER_S
 from .port_access import LinkLost, PortError
-from .ports import BAUD_DEFAULT, BITS_PER_BYTE, Port, open_port
+from .ports import BAUD_DEFAULT, Port, open_port
 from .procedure import ClosedBy, DeskReply, Receipts, SettleEnd, Unreachable
 from .question import Question
 from .replacement import Introduced, Introduction, NotThere, SomebodyElse
@@ -57,11 +58,19 @@ class SerialLine:
     reopen_s: float = 15.0
     """A terminal that restarts takes its port away with it; so does a plug that somebody puts back."""
     baud: int = BAUD_DEFAULT
+    """Where the terminal listens."""
+    baud_max: int = BAUD_DEFAULT
+    """Where its speed may be raised to."""
 
     @property
     def rate_bytes_per_s(self) -> float | None:
         """None for a pipe, which is as fast as it goes."""
         return None if self.url.startswith("socket://") else self.baud / BITS_PER_BYTE
+
+    @property
+    def speeds(self) -> Speeds | None:
+        """None for a pipe, too."""
+        return None if self.url.startswith("socket://") else Speeds(self.baud, self.baud_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +172,7 @@ class RealStations(OfficeStations):
                 self._lazy_access(),
                 goal,
                 self.clock.now(),
-                line_rate_bytes_per_s=self.line.rate_bytes_per_s,
+                speeds=self.line.speeds,
             )
             drive(visit, port, self.clock, self.watch)
         except LinkLost as error:

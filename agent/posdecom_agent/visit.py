@@ -42,6 +42,7 @@ from posdecom_protocol.messages import (
     StartErase,
     Thawed,
 )
+from posdecom_protocol.speed_raise import Speeds
 from posdecom_protocol.stack import ChannelOver, LinkOver, Stack
 from posdecom_protocol.wording import N_
 
@@ -127,10 +128,19 @@ class Visit:
     """One visit, sans-IO; over when `end` is set."""
 
     def __init__(
-        self, job: Job, access: Access, goal: Goal, now: float, *, line_rate_bytes_per_s: float | None = None
+        self,
+        job: Job,
+        access: Access,
+        goal: Goal,
+        now: float,
+        *,
+        line_rate_bytes_per_s: float | None = None,
+        speeds: Speeds | None = None,
     ) -> None:
         serial = job.order.body.serial
-        self._approach = Approach(access, now, serial=serial, line_rate_bytes_per_s=line_rate_bytes_per_s)
+        self._approach = Approach(
+            access, now, serial=serial, line_rate_bytes_per_s=line_rate_bytes_per_s, speeds=speeds
+        )
         self._job = job
         self._access = access
         self._goal = goal

@@ -48,9 +48,9 @@ class FrameKind(IntEnum):
     ACK = 4
     CLOSE = 5
     TEST = 6
-    """Reserved: a pattern that proves a raised speed."""
+    """A pattern that proves a raised speed."""
     SPEED = 7
-    """Reserved: proposal and acceptance of a speed."""
+    """Proposal and acceptance of a speed."""
 
 
 _KINDS: Final = {kind.value: kind for kind in FrameKind}

@@ -49,6 +49,8 @@ class Feature(IntFlag):
 
     PACKED_ITEMS = 1
     """It answers `messages.ReadPacked`."""
+    SPEED = 2
+    """The speed of its line can be raised."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,26 +14,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
+from . import waits
 from .acknowledgement import Acknowledgement
+from .connection import Connection
 from .errors import FrameError, LocalError
 from .frames import UNSEEDED_KINDS, Frame, FrameDecoder, FrameKind, encode_frame
-from .greeting import NO_COMMON_VERSION, Hello, Welcome
+from .greeting import NO_COMMON_VERSION, Feature, Hello, Service, Welcome
 from .link_events import Closed, CloseReason, Connected, LinkCounters, LinkEvent, LinkState, Received
 from .pace import Pace
+from .speed_raise import BITS_PER_BYTE, SpeedRaise, Speeds
 from .stream_receiver import StreamReceiver
 from .stream_sender import StreamSender
-from .waits import (
-    CLOSE_REPEAT_S,
-    CLOSE_S,
-    HELLO_ANSWER_S,
-    HELLO_REPEAT_S,
-    HELLO_REPEAT_S_MAX,
-    KEEPALIVE_S,
-    SILENCE_S,
-)
 
 FINISHED_IDS: Final = 16
 """So many connections back a HELLO is known as a leftover; a line does not hold one back for longer."""
@@ -41,31 +35,20 @@ FINISHED_IDS: Final = 16
 ACK_EVERY_FRAMES: Final = 2
 
 
-@dataclass(slots=True)
-class _Connection:
-    """What belongs to one connection id."""
-
-    connection_id: int
-    greeting: bytes
-    """Body of this end's own; the acceptor repeats it."""
-    sender: StreamSender
-    receiver: StreamReceiver
-    last_heard: float
-
-
 class Link:
     """One end. Build it with `initiator` or `acceptor`."""
 
-    def __init__(self, now: float, line_rate_bytes_per_s: float | None) -> None:
+    def __init__(self, now: float, line_rate_bytes_per_s: float | None, speeds: Speeds | None) -> None:
         """Not called directly."""
-        self._rate = line_rate_bytes_per_s
-        self._pace = Pace(line_rate_bytes_per_s)
+        self._speed = SpeedRaise(speeds)
+        self._rate = line_rate_bytes_per_s if speeds is None else speeds.first / BITS_PER_BYTE
+        self._pace = Pace(self._rate)
         self._decoder = FrameDecoder()
         self._counters = LinkCounters()
         self._state = LinkState.LISTENING
         self._welcome_for: Callable[[Hello], Welcome] | None = None
         self._hello: Hello | None = None
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._finished: deque[int] = deque(maxlen=FINISHED_IDS)
         self._events: list[LinkEvent] = []
         self._control: dict[FrameKind, bytes] = {}
@@ -74,27 +57,35 @@ class Link:
         self._last_byte_at = now
         self._last_ack_at = now
         self._repeat_at = now
-        self._repeat_s = HELLO_REPEAT_S
+        self._repeat_s = waits.HELLO_REPEAT_S
         self._give_up_at = now
 
     @classmethod
-    def initiator(cls, hello: Hello, now: float, *, line_rate_bytes_per_s: float | None) -> Link:
-        """The agent's end: says ``hello`` until it is answered. A rate of None means: a pipe, as fast as it goes."""
-        link = cls(now, line_rate_bytes_per_s)
+    def initiator(
+        cls, hello: Hello, now: float, *, line_rate_bytes_per_s: float | None, speeds: Speeds | None = None
+    ) -> Link:
+        """The agent's end: says ``hello`` until it is answered. A rate of None means: a pipe, as fast as it goes.
+        ``speeds`` where the port's speed can be raised: the rate is that of `baud` then."""
+        link = cls(now, line_rate_bytes_per_s, speeds)
         link._state = LinkState.GREETING
         link._hello = hello
         link._decoder = FrameDecoder(hello.frame_body_bytes_max)
         link._decoder.connection_id = hello.connection_id
-        link._give_up_at = now + HELLO_ANSWER_S
+        link._give_up_at = now + waits.HELLO_ANSWER_S
         return link
 
     @classmethod
     def acceptor(
-        cls, welcome_for: Callable[[Hello], Welcome], now: float, *, line_rate_bytes_per_s: float | None
+        cls,
+        welcome_for: Callable[[Hello], Welcome],
+        now: float,
+        *,
+        line_rate_bytes_per_s: float | None,
+        speeds: Speeds | None = None,
     ) -> Link:
         """The terminal's end. ``welcome_for`` gives the answer to a HELLO with a new id: same id, version as in
         `Hello.common_version`. It is asked once an id; a repeated HELLO gets the same answer."""
-        link = cls(now, line_rate_bytes_per_s)
+        link = cls(now, line_rate_bytes_per_s, speeds)
         link._welcome_for = welcome_for
         return link
 
@@ -124,7 +115,7 @@ class Link:
         elif self._state is LinkState.OPEN:
             self._state = LinkState.CLOSING
             self._repeat_at = now
-            self._give_up_at = now + CLOSE_S
+            self._give_up_at = now + waits.CLOSE_S
 
     def tick(self, now: float) -> None:
         """Runs every timer that is due."""
@@ -169,6 +160,11 @@ class Link:
         return self._state
 
     @property
+    def baud(self) -> int | None:
+        """What the port must have once all that was handed out before is written; None: leave it as it is."""
+        return self._speed.baud
+
+    @property
     def is_drained(self) -> bool:
         """Whether all that was sent has arrived at the peer."""
         return self._connection is None or self._connection.sender.is_idle
@@ -176,14 +172,11 @@ class Link:
     @property
     def counters(self) -> LinkCounters:
         """Over all connections of this end."""
-        resent = 0 if self._connection is None else self._connection.sender.resent
-        counters = self._counters
-        return LinkCounters(
-            counters.frames_sent,
-            counters.frames_resent + resent,
-            counters.frames_received,
-            counters.frames_bad + self._decoder.bad_frames,
-            counters.probes,
+        sender = None if self._connection is None else self._connection.sender
+        return replace(
+            self._counters,
+            frames_resent=self._counters.frames_resent + (sender.resent if sender else 0),
+            frames_bad=self._counters.frames_bad + self._decoder.bad_frames,
         )
 
     # -- frames that came ----------------------------------------------------------------------------------------
@@ -196,6 +189,7 @@ class Link:
             self._counters.frames_received += 1
             if self._connection is not None and frame.kind not in UNSEEDED_KINDS:
                 self._connection.last_heard = now
+                self._speed.heard(now)
             try:
                 handle(self, frame, now)
             except FrameError:
@@ -230,6 +224,8 @@ class Link:
             return
         if hello.version_min <= welcome.version <= hello.version_max:
             self._connect(welcome, hello, now)
+            if hello.service is not Service.IDENTIFY and welcome.features & Feature.SPEED:
+                self._speed.begin(now)
         else:
             self._finish(CloseReason.NO_COMMON_VERSION)
 
@@ -241,6 +237,10 @@ class Link:
 
     def _on_ack(self, frame: Frame, now: float) -> None:
         self._open_connection().sender.acknowledged(Acknowledgement.decode(frame.body), now)
+
+    def _on_speed(self, frame: Frame, now: float) -> None:
+        self._speed.received(frame.kind, frame.body, now)
+        self._follow_speed()
 
     def _on_close(self, frame: Frame, now: float) -> None:
         if frame.body == _CLOSE_REQUEST:
@@ -261,7 +261,7 @@ class Link:
 
     def _connect(self, peer: Welcome | Hello, own: Welcome | Hello, now: float) -> None:
         size = min(self._pace.frame_body_bytes_max, peer.frame_body_bytes_max)
-        self._connection = _Connection(
+        self._connection = Connection(
             own.connection_id,
             own.encode(),
             StreamSender(size, peer.receive_window_bytes, self._rate),
@@ -282,6 +282,7 @@ class Link:
             self._counters.frames_resent += self._connection.sender.resent
         self._connection = None
         self._owes_ack = False
+        self._speed.over(self._last_byte_at)
         self._state = LinkState.CLOSED if self._welcome_for is None else LinkState.LISTENING
         self._events.append(Closed(reason))
 
@@ -290,7 +291,7 @@ class Link:
         if data:
             self._events.append(Received(data))
 
-    def _open_connection(self) -> _Connection:
+    def _open_connection(self) -> Connection:
         assert self._connection is not None
         return self._connection
 
@@ -300,6 +301,8 @@ class Link:
         """Every timer that runs in the present state; each action moves its own timer on."""
         if self._decoder.is_waiting:
             yield self._last_byte_at + self._pace.quiet_s, self._give_up_candidates
+        if self._speed.due_at is not None:
+            yield self._speed.due_at, self._turn_speed
         if self._state is LinkState.GREETING:
             yield self._repeat_at, self._repeat_hello
             yield self._give_up_at, lambda now: self._finish(CloseReason.NO_ANSWER)
@@ -308,14 +311,25 @@ class Link:
         if self._state is LinkState.CLOSING:
             yield self._give_up_at, lambda now: self._finish(CloseReason.UNCONFIRMED)
 
-    def _connection_timers(self, connection: _Connection) -> Iterator[tuple[float, Callable[[float], None]]]:
-        yield connection.last_heard + SILENCE_S, lambda now: self._finish(CloseReason.TIMED_OUT)
+    def _connection_timers(self, connection: Connection) -> Iterator[tuple[float, Callable[[float], None]]]:
+        yield connection.last_heard + waits.SILENCE_S, lambda now: self._finish(CloseReason.TIMED_OUT)
         if not self._owes_ack:
-            yield self._last_ack_at + KEEPALIVE_S, self._keep_alive
+            yield self._last_ack_at + waits.KEEPALIVE_S, self._keep_alive
         if connection.sender.probe_at is not None:
             yield connection.sender.probe_at, self._probe
         if self._state is LinkState.CLOSING and connection.sender.is_idle:
             yield self._repeat_at, self._repeat_close
+
+    def _turn_speed(self, now: float) -> None:
+        self._speed.tick(now)
+        self._follow_speed()
+
+    def _follow_speed(self) -> None:
+        rate = self._speed.rate_bytes_per_s
+        if rate is not None and rate != self._rate:
+            self._rate, self._pace = rate, Pace(rate)
+            if self._connection is not None:
+                self._connection.sender.line_changed(self._pace.frame_body_bytes_max, rate)
 
     def _give_up_candidates(self, now: float) -> None:
         while self._decoder.is_waiting:
@@ -331,11 +345,11 @@ class Link:
         assert self._hello is not None
         self._queue_control(FrameKind.HELLO, self._hello.encode())
         self._repeat_at = now + self._repeat_s
-        self._repeat_s = min(HELLO_REPEAT_S_MAX, self._repeat_s * 2)
+        self._repeat_s = min(waits.HELLO_REPEAT_S_MAX, self._repeat_s * 2)
 
     def _repeat_close(self, now: float) -> None:
         self._queue_control(FrameKind.CLOSE, _CLOSE_REQUEST)
-        self._repeat_at = now + CLOSE_REPEAT_S
+        self._repeat_at = now + waits.CLOSE_REPEAT_S
 
     def _keep_alive(self, now: float) -> None:
         self._owes_ack = True
@@ -352,9 +366,9 @@ class Link:
 
     def _has_outgoing(self) -> bool:
         connection = self._connection
-        return bool(self._control) or (
-            connection is not None and (self._owes_ack or connection.sender.may_send)
-        )
+        if connection is None or self._control or self._speed.is_busy:
+            return bool(self._control) or self._speed.has_outgoing
+        return self._owes_ack or connection.sender.may_send
 
     def _next_outgoing(self, now: float) -> bytes | None:
         if self._control:
@@ -362,6 +376,8 @@ class Link:
         connection = self._connection
         if connection is None:
             return None
+        if self._speed.is_busy or self._speed.has_outgoing:
+            return self._speed.next_frame(connection.connection_id, max(now, self._pace.busy_until))
         if self._owes_ack:
             return self._acknowledgement(connection, now)
         if not connection.sender.may_send:
@@ -370,7 +386,7 @@ class Link:
         frame = connection.sender.next_frame(max(now, self._pace.busy_until))
         return encode_frame(frame, connection.connection_id)
 
-    def _acknowledgement(self, connection: _Connection, now: float) -> bytes:
+    def _acknowledgement(self, connection: Connection, now: float) -> bytes:
         self._last_ack_at = now
         self._owes_ack = False
         self._unacknowledged_frames = 0
@@ -389,6 +405,8 @@ _HANDLERS: Final[dict[tuple[LinkState, FrameKind], Callable[[Link, Frame, float]
     (LinkState.OPEN, FrameKind.DATA): Link._on_data,
     (LinkState.OPEN, FrameKind.ACK): Link._on_ack,
     (LinkState.OPEN, FrameKind.CLOSE): Link._on_close,
+    (LinkState.OPEN, FrameKind.TEST): Link._on_speed,
+    (LinkState.OPEN, FrameKind.SPEED): Link._on_speed,
     (LinkState.CLOSING, FrameKind.HELLO): Link._on_hello,
     (LinkState.CLOSING, FrameKind.DATA): Link._on_data,
     (LinkState.CLOSING, FrameKind.ACK): Link._on_ack,

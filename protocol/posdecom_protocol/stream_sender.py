@@ -47,8 +47,8 @@ class StreamSender:
     def __init__(
         self, frame_body_bytes_max: int, peer_window_bytes: int, line_rate_bytes_per_s: float | None
     ) -> None:
-        size_max = max(FRAME_BODY_BYTES_MIN, min(frame_body_bytes_max, peer_window_bytes // 2))
-        self._size = FrameSize(FRAME_BODY_BYTES_MIN, size_max)
+        self._size_max = max(FRAME_BODY_BYTES_MIN, min(frame_body_bytes_max, peer_window_bytes // 2))
+        self._size = FrameSize(FRAME_BODY_BYTES_MIN, self._size_max)
         self._rate = line_rate_bytes_per_s
         self._round_trip = RoundTrip()
         self._buffer = bytearray()
@@ -87,6 +87,11 @@ class StreamSender:
     def probe_at(self) -> float | None:
         """When to call `probe` unless an acknowledgement comes before."""
         return self._waits_since + self._round_trip.wait_s if self._in_flight else None
+
+    def line_changed(self, frame_body_bytes_max: int, line_rate_bytes_per_s: float) -> None:
+        """Another speed: how noisy it is must be found anew."""
+        self._size = FrameSize(FRAME_BODY_BYTES_MIN, min(self._size_max, frame_body_bytes_max))
+        self._rate = line_rate_bytes_per_s
 
     def queue(self, data: bytes) -> None:
         if len(data) > self.room_bytes:

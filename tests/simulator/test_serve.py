@@ -14,12 +14,16 @@ class Deaf:
     """A face whose peer has stopped reading."""
 
     name: str = "nowhere"
+    baud: int | None = None
 
     def read(self, timeout_s: float) -> bytes:
         return b""
 
     def write(self, data: bytes) -> int:
         return 0
+
+    def set_speed(self, baud: int) -> None:
+        raise AssertionError("it has none")
 
     def close(self) -> None:
         pass

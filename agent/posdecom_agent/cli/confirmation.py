@@ -50,7 +50,8 @@ class Cable:
     port_url: str | None
     select: str | None
     reopen_s: float
-    baud: int
+    baud: tuple[int, int]
+    """At first, and at most."""
 
 
 def confirmed_line(
@@ -71,7 +72,7 @@ def confirmed_line(
 
     known, clock = so_far(journal_folder, order), WallClock()
     url = find_port(output, cable.port_url, cable.select) if known.needs_terminal else cable.port_url or ""
-    line = SerialLine(url, cable.reopen_s, cable.baud)
+    line = SerialLine(url, cable.reopen_s, *cable.baud)
     confirm(
         order.body,
         given,
@@ -119,7 +120,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             batch=one.batch,
             currency=one.currency,
         )
-        yield row(_("batch"), f"{name}: {counts}")
+        yield row(_("batch"), _("{where}: {reason}", where=name, reason=counts))
     if plan.slots:
         yield row(_("keys"), _("{count} key slots to be erased", count=len(plan.slots)))
     yield row(_("plan"), plan.digest())

@@ -38,7 +38,7 @@ def command(
     confirm_serial: str | None,
     plan_hash: str | None,
     reconnect_timeout: float,
-    baud: int,
+    baud: tuple[int, int],
 ) -> None:
     from ..job import Job
     from ..line import WallClock

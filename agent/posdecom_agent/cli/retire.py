@@ -80,7 +80,7 @@ def command(
     confirm_serial: str | None,
     plan_hash: str | None,
     reconnect_timeout: float,
-    baud: int,
+    baud: tuple[int, int],
 ) -> int:
     from ..procedure import Step, carry_out
     from ..site import HOST_CA_FILE
@@ -98,7 +98,7 @@ def command(
     work.require_erase(order.body)
     cable, given = Cable(port_url, select, reconnect_timeout, baud), Given(confirm_serial, plan_hash)
     line = confirmed_line(output, site, order, journal_folder, cable, given, CONSEQUENCE)
-    other = None if replacement_url is None else SerialLine(replacement_url, reconnect_timeout, baud)
+    other = None if replacement_url is None else SerialLine(replacement_url, reconnect_timeout, *baud)
     with begun(output, journal_folder, order) as job:
         teller = Teller(output, job, clock)
         stations = RealStations(address, judged, teller.watch, clock, site=site, line=line, replacement=other)

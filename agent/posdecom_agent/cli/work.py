@@ -25,6 +25,15 @@ FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _speeds(context: click.Context, option: click.Parameter, text: str) -> tuple[int, int]:
+    """FIRST or FIRST:MOST."""
+    first, colon, most = text.partition(":")
+    most = most if colon else first
+    if not (first.isdecimal() and most.isdecimal() and 50 <= int(first) <= int(most)):
+        raise click.BadParameter(f"{text} is not FIRST or FIRST:MOST", param=option)
+    return int(first), int(most)
+
+
 def terminal_options(command: F) -> F:
     """The cable, the technician, the order, and the folder where the job is kept."""
     for option in (
@@ -37,10 +46,10 @@ def terminal_options(command: F) -> F:
         ),
         click.option(
             "--baud",
-            default=115_200,
+            default="115200:3000000",
             show_default=True,
-            type=click.IntRange(50),
-            help=N_("Speed of the serial port."),
+            callback=_speeds,
+            help=N_("Speed of the port; with a second one it is raised as far as terminal and cable can."),
         ),
         click.option(
             "--confirm-serial",

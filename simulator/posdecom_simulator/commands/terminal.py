@@ -44,6 +44,13 @@ from .state import held_state
 @click.option(
     "--baud", default=BAUD_DEFAULT, show_default=True, type=click.IntRange(50), help="Speed of --port."
 )
+@click.option(
+    "--baud-max",
+    default=3_000_000,
+    show_default=True,
+    type=click.IntRange(50),
+    help="How fast --port can be made.",
+)
 @click.option("--tcp", help="Answer on HOST:PORT.")
 @click.option(
     "--transactions", default=200, show_default=True, type=click.IntRange(0), help="At the first start."
@@ -62,6 +69,7 @@ def command(
     link: Path | None,
     port_url: str | None,
     baud: int,
+    baud_max: int,
     tcp: str | None,
     transactions: int,
     seed: int,
@@ -79,6 +87,7 @@ def command(
             store,
             _face(state, link, port_url, baud, tcp),
             lambda name: click.echo(f"terminal {serial} answers on {name}"),
+            baud_max=baud_max,
         )
 
 

@@ -14,8 +14,6 @@ import serial
 
 READ_BYTES_MAX: Final = 64 * 1024
 BAUD_DEFAULT: Final = 115_200
-BITS_PER_BYTE: Final = 10
-"""8N1."""
 
 
 class Face(Protocol):
@@ -33,17 +31,23 @@ class Face(Protocol):
     def write(self, data: bytes) -> int:
         """How many of ``data`` were taken; bytes that nobody listens to count as taken."""
 
+    def set_speed(self, baud: int) -> None:
+        """Let what was written leave, then change the speed. Only where there is one."""
+
     def close(self) -> None: ...
 
 
-def line_rate_bytes_per_s(face: Face) -> float | None:
-    return None if face.baud is None else face.baud / BITS_PER_BYTE
-
-
-class PtyFace:
-    """A raw pseudo-terminal, found under a symbolic link that stays the same when the terminal restarts."""
+class Pipe:
+    """A face without a speed."""
 
     baud: int | None = None
+
+    def set_speed(self, baud: int) -> None:
+        raise AssertionError("a pipe has no speed")
+
+
+class PtyFace(Pipe):
+    """A raw pseudo-terminal, found under a symbolic link that stays the same when the terminal restarts."""
 
     def __init__(self, link: Path) -> None:
         self._master, self._slave = os.openpty()
@@ -72,10 +76,8 @@ class PtyFace:
         os.close(self._slave)
 
 
-class TcpFace:
+class TcpFace(Pipe):
     """One connection at a time; a new one takes the place of the old."""
-
-    baud: int | None = None
 
     def __init__(self, host: str, port: int) -> None:
         self._listener = socket.create_server((host, port), reuse_port=False)
@@ -149,6 +151,10 @@ class SerialFace:
             return self._serial.write(data[:1024]) or 0
         except (serial.SerialTimeoutException, BlockingIOError):
             return 0
+
+    def set_speed(self, baud: int) -> None:
+        self._serial.flush()
+        self._serial.baudrate = baud
 
     def close(self) -> None:
         self._serial.close()

@@ -17,6 +17,7 @@ from posdecom_protocol.greeting import Feature, Hello, Service, Welcome
 from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import Reply, Request
+from posdecom_protocol.speed_raise import Speeds
 from posdecom_protocol.stack import Arrived, Greeted, Lost, Opened, Stack
 
 from .terminal import Terminal
@@ -38,17 +39,18 @@ class Front:
         now: float,
         *,
         line_rate_bytes_per_s: float | None = None,
+        speeds: Speeds | None = None,
         features: Feature = Feature.PACKED_ITEMS,
     ) -> None:
         self._terminal = terminal
         self._new_channel = channel
-        self._features = features
+        self._features = features if speeds is None else features | Feature.SPEED
         self._is_in_channel = False
         self._requests: deque[Request] = deque()
         self._replies: Iterator[Reply] = iter(())
         self._waiting: Reply | None = None
         self._restart_by: float | None = None
-        link = Link.acceptor(self._welcome, now, line_rate_bytes_per_s=line_rate_bytes_per_s)
+        link = Link.acceptor(self._welcome, now, line_rate_bytes_per_s=line_rate_bytes_per_s, speeds=speeds)
         self._stack = Stack(link, self._channel_for)
 
     def receive(self, data: bytes, now: float) -> None:

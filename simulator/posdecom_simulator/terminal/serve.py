@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from posdecom_protocol.certificates import load_anchors
 from posdecom_protocol.channel import Channel, TlsChannel, server_context
 from posdecom_protocol.errors import LocalError
+from posdecom_protocol.speed_raise import Speeds
 
 from . import slots
-from .faces import Face, line_rate_bytes_per_s
+from .faces import Face
 from .front import Front
 from .store import Store
 from .terminal import Terminal
@@ -36,8 +37,13 @@ WAIT_S_MAX: Final = 1.0
 PENDING_BYTES_MAX: Final = 8 * 1024
 
 
-def serve(store: Store, face: Callable[[], Face], announce: Callable[[str], None]) -> None:
-    """Boot on ``store`` and answer on ``face`` until the process ends. Replaces the process after an erase."""
+def serve(
+    store: Store, face: Callable[[], Face], announce: Callable[[str], None], *, baud_max: int = 0
+) -> None:
+    """Boot on ``store`` and answer on ``face`` until the process ends. Replaces the process after an erase.
+
+    ``baud_max``: where the speed of a face that has one may be raised to.
+    """
     terminal = Terminal.boot(store, os.urandom)
     if terminal.restart_due:
         restart()
@@ -47,7 +53,7 @@ def serve(store: Store, face: Callable[[], Face], announce: Callable[[str], None
         terminal,
         _channel_maker(store, lambda: terminal.dates_floor(clock())),
         clock(),
-        line_rate_bytes_per_s=line_rate_bytes_per_s(line),
+        speeds=None if line.baud is None else Speeds(line.baud, baud_max),
     )
     announce(line.name)
     _answer(front, line, clock)
@@ -64,8 +70,11 @@ def restart() -> None:
 
 def _answer(front: Front, line: Face, clock: Callable[[], float]) -> None:
     """Until a restart is due, whatever is not written by then: a peer that takes no byte holds up no erase."""
-    pending = bytearray()
+    pending, baud = bytearray(), line.baud
     while not front.is_restart_due(clock()):
+        if baud is not None and not pending and baud != (wanted := front.stack.link.baud or baud):
+            line.set_speed(wanted)
+            baud = wanted
         if len(pending) < PENDING_BYTES_MAX:
             pending += front.bytes_to_send(clock(), PENDING_BYTES_MAX - len(pending))
         while pending and (taken := line.write(bytes(pending))):

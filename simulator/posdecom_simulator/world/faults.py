@@ -173,7 +173,8 @@ def draw(chance: random.Random) -> FaultPlan:
         else:
             count = 1 + chance.randrange(2 * scale)
             at[fault] = frozenset(1 + chance.randrange(CHANCES[fault]) for _ in range(count))
-    return FaultPlan(Noise(**noise), stalls, at, chance.random())
+    quality = Noise(**noise)  # type: ignore[arg-type]  # no name in NOISE_MAX is that of a length
+    return FaultPlan(quality, stalls, at, chance.random())
 
 
 def _stall(chance: random.Random, scale: int) -> tuple[float, float]:

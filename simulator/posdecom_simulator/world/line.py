@@ -102,14 +102,14 @@ class Wire:
     def _take(self, piece: bytes, start: float, byte_s: float) -> None:
         if not self._packet:
             self._packet_since = start + byte_s
-        self._packet += piece
+        self._packet += self.random.randbytes(len(piece)) if self.garbles else piece
         self.carried_bytes += len(piece)
         self.free_at = start + len(piece) * byte_s
 
     def _hand_over(self, at: float) -> list[tuple[float, bytes]]:
         chunk = bytes(self._packet)
         self._packet.clear()
-        return self._damage(self.random.randbytes(len(chunk)) if self.garbles else chunk, at + self.latency_s)
+        return self._damage(chunk, at + self.latency_s)
 
     def _damage(self, chunk: bytes, at: float) -> list[tuple[float, bytes]]:
         if any(start <= at < end for start, end in self.cuts):
