@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cbor2
 import pytest
 from click.testing import CliRunner
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from document_chain import ANCHORS, SERIAL
 from posdecom_agent import catalogue
 from posdecom_agent.absent import declare_absent
 from posdecom_agent.case.checklist import encode_case
+from posdecom_agent.case.file import Case as Paperwork
 from posdecom_agent.case.file import read_case
+from posdecom_agent.case.retention import retained_until
+from posdecom_agent.case.witness import sign_statement
 from posdecom_agent.catalogue import Exit
 from posdecom_agent.cli import posdecom
 from posdecom_agent.cli.output import Output
@@ -64,6 +71,33 @@ def test_a_case_goes_into_the_certificate_as_what_people_state() -> None:
     assert standing(view, "application.applicant") is Standing.OPEN
     assert standing(view, "machine.erased") is Standing.PROVED
     assert view.verdict.state is State.COMPLETE  # open paperwork is listed and changes nothing
+
+
+def test_the_retention_date_of_the_case_is_that_of_the_job() -> None:
+    case = open_case(count=12)
+    job = begin_job(case)
+    job.keep_case(encode_case(read_case(TOML.encode())))
+    assert retained_until(job) is None
+    done(job, case)
+    assert retained_until(job) == 2_020_896_000  # date -u -d 2034-01-15 +%s
+
+
+def test_the_page_on_verifying_checks_a_witness_from_the_certificate_alone() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "verify.md").read_text()
+    recipe = re.search(r"## The witness's signature.*?```python\n(.*?)```", page, re.DOTALL)
+    assert recipe
+    case = open_case(count=12)
+    job = begin_job(case)
+    words = {**read_case(TOML.encode()).answers, "witness.name": "陈静", "witness.role": "bank"}
+    job.keep_case(encode_case(Paperwork({**words, **sign_statement(words, Ed25519PrivateKey.generate())})))
+    view = done(job, case)
+    assert standing(view, "machine.witnessed") is Standing.PROVED
+    names = {"hashlib": hashlib, "cbor2": cbor2, "Ed25519PublicKey": Ed25519PublicKey}
+    body = dict(cbor2.loads(view.chain.certificate.sign1.payload))
+    exec(recipe[1], {**names, "certificate": body})
+    body[11] = [{**one, 3: "another desk"} if one[1] == "custody.returned_to" else one for one in body[11]]
+    with pytest.raises(InvalidSignature):
+        exec(recipe[1], {**names, "certificate": body})
 
 
 def test_without_a_case_that_itself_is_the_open_point() -> None:

@@ -1,4 +1,4 @@
-"""docs/documents.md says what the code does: every field with its label and bounds, and a recipe that verifies."""
+"""docs/documents.md says what the code does, every field with its label and bounds; docs/verify.md has a recipe."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ from posdecom_protocol.limits import ITEMS_MAX
 from posdecom_protocol.schema import Choice, Fixed, Flag, Kind, Many, Octets, Record, Text, Time, Whole
 from shop import CONTEXTS, NO_CUTOFF, freeze_day, open_shop
 
-PAGE = (Path(__file__).parents[2] / "docs" / "documents.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "documents.md").read_text("utf-8") + (DOCS / "verify.md").read_text("utf-8")
 FILE = write_chain(AS_USUAL, TWO_HANDS).file
 
 

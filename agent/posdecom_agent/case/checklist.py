@@ -47,7 +47,7 @@ def certificate_points(certificate: Certificate, held: Held) -> tuple[CasePoint,
     """A certificate's points as its reader knows them: what the documents prove, and what people state."""
     case = [point for point in certificate.case if not point.point.startswith(PREFIX)]
     known = [_not_overstated(point) for point in case]
-    stated = (point for point in known if point.standing is Standing.STATED and _is_of_a_case(point.point))
+    stated = (point for point in case if point.standing is Standing.STATED and _is_of_a_case(point.point))
     answers = {point.point: point.text for point in stated}
     return (*terminal_points(held), *closure_points(held), *known, *_witnessed(answers))
 

@@ -25,12 +25,15 @@ from .work import journal_option
     "--retain-until",
     callback=parse_time,
     metavar="TIME",
-    help=N_("Refuse before this time (2027-03-01T00:00:00Z): the case's retention date."),
+    help=N_(
+        "Refuse before this time (2027-03-01T00:00:00Z); the case's own retention date counts in any event."
+    ),
 )
 @output_options
 @pass_output
 def command(output: Output, journal_file: Path, retain_until: int | None) -> None:
     from .. import catalogue
+    from ..case.retention import retained_until
     from ..procedure import Step, next_step
     from ..purge import is_interrupted, purge
     from ..trouble import Trouble
@@ -50,6 +53,7 @@ def command(output: Output, journal_file: Path, retain_until: int | None) -> Non
                     catalogue.NOT_YET,
                     cause=N_("the job waits for {waits_for}", waits_for=WAITS_FOR[step.value]),
                 )
+            retain_until = max(filter(None, (retain_until, retained_until(job))), default=None)
         if retain_until is not None and now < retain_until:
             raise Trouble(catalogue.NOT_YET, cause=N_("its retention date has not come"))
     purge(journal_file, now)
