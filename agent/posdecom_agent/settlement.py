@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import Final, TypeAlias
 
 from posdecom_protocol.data_elements import BatchReference
@@ -198,7 +199,7 @@ class Settlement:
         """One message with its length prefix, or nothing more for now; see the module about events that wait."""
         if not self._connected or self._events:
             return b""
-        open_to = list(self._under_way.values())[: 1 if self._is_wary else None]
+        open_to = islice(self._under_way.values(), 1 if self._is_wary else None)
         exchange = next((one for one in open_to if one.due), None)
         if exchange is None:
             return b""
@@ -273,9 +274,10 @@ class Settlement:
 
     def _depends(self, exchange: _Exchange) -> bool:
         """It is about a message under way, or could not be told from one."""
+        if exchange.answered_by in self._under_way:
+            return True
         original = exchange.phase.original(exchange.request)
-        stans = {one.request.text(11) for one in self._under_way.values()}
-        return exchange.answered_by in self._under_way or original in stans
+        return original is not None and any(stan == original for _, stan, _, _ in self._under_way)
 
     # --- answers
 

@@ -26,12 +26,14 @@ from posdecom_protocol.money import CardGroup
 from posdecom_protocol.records import ItemKind
 from posdecom_simulator.acquirer.behaviour import HostFault, Rule
 from posdecom_simulator.acquirer.books import AlarmKind
+from posdecom_simulator.acquirer.host import CODE_BATCH_CLOSED, CODE_NO_ORIGINAL
 from posdecom_simulator.acquirer.ledger import Place
 from posdecom_simulator.terminal.device import Context
 from posdecom_world import oracle
 
 RUNS_BEFORE_IT_IS_WELL = 3
 RUNS_AFTER = 3
+MONEY = (ItemKind.REVERSAL, ItemKind.PREAUTH_VOID, ItemKind.ADVICE, ItemKind.REFUND)
 MTIS = ("0400", "0220", "0500", "0320", "0820")
 
 # --- a run
@@ -60,7 +62,8 @@ class World:
 
 
 def settle_to_the_end(acquirer: Acquirer, laptop: Laptop) -> list[str]:
-    """Why it stopped, each time. What the host refused for good and no batch ends without stays with a person."""
+    """Why it stopped, each time. Without a totals or an upload that it refused for good, or a reversal
+    that came back after restored books had closed the batch, it cannot end: that is a person's at the acquirer."""
     stops: list[str] = []
     for run in range(RUNS_BEFORE_IT_IS_WELL + RUNS_AFTER):
         acquirer.scenario.is_calm = run >= RUNS_BEFORE_IT_IS_WELL
@@ -74,7 +77,14 @@ def settle_to_the_end(acquirer: Acquirer, laptop: Laptop) -> list[str]:
         else:
             assert next_step(job) is Step.ERASE, "the desk has signed"
             return stops
-    assert any(mti in ("0500", "0320") for _, mti, _ in acquirer.scenario.refused), stops
+    closed_without = any(
+        name[0] == "0400"
+        for context in acquirer.case.contexts
+        for name in refused_for_good(acquirer, context)
+        if (context.tid, *name) not in acquirer.scenario.refused
+    )
+    refused = any(mti in ("0500", "0320") for _, mti, _ in acquirer.scenario.refused)
+    assert refused or closed_without, stops
     assert stops[-1].startswith("agree: "), stops
     return stops
 
@@ -120,13 +130,25 @@ def expected_books(world: World, acquirer: Acquirer, context: Context) -> oracle
 
 
 def refused_for_good(acquirer: Acquirer, context: Context) -> set[tuple[str, int]]:
-    """MTI and STAN of what it refused and, as far as its books go, did not take afterwards."""
-    exchanges = {
-        (mti, stan): acquirer.case.ledger.exchange(Place(tid, context.batch, stan), b"")
-        for tid, mti, stan in acquirer.scenario.refused
-        if tid == context.tid
-    }
-    return {name for name, one in exchanges.items() if one is not None and one.code not in ("00", "94")}
+    """MTI and STAN of the money that it would not have, as its own books say, each for a reason that the rules give."""
+    found: set[tuple[str, int]] = set()
+    for item in acquirer.case.shop.prepared.items:
+        if item.context == context.index and item.kind in MONEY:
+            message = decode(item.message)
+            name = message.mti, int(message.text(11))
+            exchange = acquirer.case.ledger.exchange(Place(context.tid, context.batch, name[1]), b"")
+            if exchange is not None and exchange.code not in ("00", "94"):
+                about = ("0220", Original.decode(message.text(61)).stan) if 61 in message.fields else None
+                is_asked_for = (context.tid, *name) in acquirer.scenario.refused
+                assert is_asked_for or about in found or may_be_turned_away(acquirer, exchange.code)
+                found.add(name)
+    return found
+
+
+def may_be_turned_away(acquirer: Acquirer, code: str) -> bool:
+    """Books that were restored from an older copy may have closed the batch without it, or lack what it is about."""
+    forgets = any(rule.fault is HostFault.FORGET for rule in acquirer.scenario.rules)
+    return forgets and code in (CODE_BATCH_CLOSED, CODE_NO_ORIGINAL)
 
 
 def refund_of(acquirer: Acquirer, context: Context, stan: int) -> tuple[str, int]:
@@ -177,7 +199,7 @@ def worlds(draw: st.DrawFn) -> World:
     after = draw(st.sampled_from(AfterCutoff))
     return World(
         seed=draw(st.integers(1, 4)),
-        size=draw(st.sampled_from((0, 1, 6, 12, 30))),
+        size=draw(st.sampled_from((0, 1, 5, 9, 20))),
         dialects=draw(st.sampled_from((("cup",), ("edc",), ("edc", "cup")))),
         after=after,
         preauths=Preauths.VOID if after is AfterCutoff.REFUND else Preauths.LIST,
@@ -195,14 +217,14 @@ def check(world: World) -> None:
 ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@settings(ANY, max_examples=15)
+@settings(ANY, max_examples=12)
 @given(worlds())
 def test_any_shop_over_any_host_ends_with_the_oracles_books(world: World) -> None:
     check(world)
 
 
 @pytest.mark.long
-@settings(ANY, max_examples=1000)
+@settings(ANY, max_examples=1200)
 @given(worlds())
 def test_thousands_of_shops_over_any_host_end_with_the_oracles_books(world: World) -> None:
     check(world)

@@ -98,7 +98,7 @@ class Scenario(Behaviour):
     """Faults by rules, until it is `calm`."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
         self._seen: Counter[int] = Counter()
         self.is_calm = False
         """From now on nothing goes wrong."""
@@ -108,7 +108,7 @@ class Scenario(Behaviour):
         return struck[0].code if struck else None
 
     def agrees(self, group: CardGroup, equal: bool) -> bool:
-        named = any(one.fault is HostFault.NOT_BALANCED and one.group is group for one in self._rules)
+        named = any(one.fault is HostFault.NOT_BALANCED and one.group is group for one in self.rules)
         return equal and (self.is_calm or not named)
 
     def conduct(self, data: bytes) -> Sequence[Rule]:
@@ -119,7 +119,7 @@ class Scenario(Behaviour):
 
     def _struck(self, message: IsoMessage, faults: frozenset[HostFault] | set[HostFault]) -> list[Rule]:
         found = []
-        for number, rule in enumerate(self._rules):
+        for number, rule in enumerate(self.rules):
             if rule.fault in faults and not self.is_calm and rule.fits(message):
                 self._seen[number] += 1
                 if not rule.at or self._seen[number] in rule.at:
