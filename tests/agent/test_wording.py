@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from enum import Enum
+from pathlib import Path
 from string import Formatter
 
 import click
@@ -31,7 +32,14 @@ from posdecom_protocol.wording import Text
 from translation import FOLDERS, compiled, extracted, file_of, merged, messages, translations, written
 
 SAME_IN_EVERY_LANGUAGE = frozenset(
-    {"{cause}", "{where}: {reason}", "{context}: {sum} {what}", "--host: {error}", "--desk: {error}"}
+    {
+        "{cause}",
+        "{name} of {issuer}",
+        "{where}: {reason}",
+        "{context}: {sum} {what}",
+        "--host: {error}",
+        "--desk: {error}",
+    }
 )
 """Texts without a word in them: nothing to translate."""
 
@@ -101,6 +109,12 @@ def test_every_text_of_the_catalogue_is_marked_but_for_commands_and_bare_paramet
 )
 def test_every_word_of_a_closed_set_that_is_shown_is_marked(kind: type[Enum]) -> None:
     assert {plain_word(member) for member in kind} <= set(extracted())
+
+
+def test_no_text_is_marked_inside_an_f_string_where_it_would_not_be_found() -> None:
+    inside = re.compile(r"""\bf"[^"\n]*\{[^}"\n]*\b_\('""")
+    for path in sorted(Path(wording.__file__).parent.rglob("*.py")):
+        assert not inside.search(path.read_text(encoding="utf-8")), path
 
 
 # ---- on the screen

@@ -47,7 +47,7 @@ def _lines(checks: Sequence[Check]) -> Iterator[str]:
     for check in checks:
         yield f"{_MARKS[check.standing]}{padded(_(check.name), NAME_COLUMNS)}{_(check.text)}"
         if check.remedy:
-            yield f"      {' ' * NAME_COLUMNS}{_('try: {actions}', actions=_(check.remedy))}"
+            yield " " * (6 + NAME_COLUMNS) + _("try: {actions}", actions=_(check.remedy))
 
 
 def _document(check: Check) -> dict[str, object]:

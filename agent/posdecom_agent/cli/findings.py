@@ -10,7 +10,7 @@ from posdecom_protocol.verdict import Area, Verdict, Weight
 
 from ..catalogue import Exit
 from ..wording import N_, _
-from .columns import padded
+from .columns import padded, screen_columns, width, wrapped
 
 EXITS: Final[dict[State, Exit]] = {
     State.COMPLETE: Exit.DONE,
@@ -55,22 +55,28 @@ def _lines(verdict: Verdict) -> Iterator[str]:
         notes = [finding for finding in findings if finding.weight is Weight.NOTE]
         shown = [finding for finding in findings if finding not in notes[NOTES_SHOWN_MAX:]]
         for finding in shown:
-            yield f"{_MARKS[finding.weight]}{_area(area)}{_(finding.text)}"
+            yield from _row(finding.weight, AREAS[area], _(finding.text))
         if len(shown) < len(findings):
             more = _("... and {count} more: posdecom explain", count=len(findings) - len(shown))
-            yield f"{_MARKS[Weight.NOTE]}{_area(area)}{more}"
+            yield from _row(Weight.NOTE, AREAS[area], more)
     for name, signer in verdict.signers:
-        yield f"{_MARKS[Weight.NOTE]}{padded(_('signed'), AREA_COLUMNS)}" + _(
+        signed = _(
             "{document} by {name} ({role}), key {key}",
             document=_(name),
             name=signer.name,
             role=_(signer.role.value),
             key=signer.key_id.hex(),
         )
+        yield from _row(Weight.NOTE, N_("signed"), signed)
 
 
-def _area(area: Area) -> str:
-    return padded(_(AREAS[area]), AREA_COLUMNS)
+def _row(weight: Weight, name: str, text: str) -> Iterator[str]:
+    """One finding: mark, what it is about, and the text; on a screen the text stays in its own column."""
+    head = _MARKS[weight] + padded(_(name), AREA_COLUMNS)
+    columns = screen_columns()
+    for line in [text] if columns is None else wrapped(text, max(columns - width(head), 20)):
+        yield head + line
+        head = " " * width(head)
 
 
 def verdict_document(verdict: Verdict) -> dict[str, object]:

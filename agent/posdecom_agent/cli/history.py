@@ -148,8 +148,10 @@ def _job(path: Path) -> Record:
     from .work import open_job
 
     with open_job(path) as job:
-        order, waits_for = job.order.body, str(describe(job, path).document["waits_for"])
-        text = _("order {order}: waits for {what}", order=order.order_id, what=_(waits_for))
+        order, found = job.order.body, describe(job, path).document
+        text = _("order {order}: waits for {what}", order=order.order_id, what=_(str(found["waits_for"])))
+        if found["next_step"] == "done":
+            text = _("order {order}: closed by the acquirer", order=order.order_id)
         return Record(order.issued_at, order.serial, text, None, False, path)
 
 

@@ -86,12 +86,14 @@ def _totals_text(sums: Sequence[Sums]) -> Iterator[str]:
                 currency=context.currency)  # fmt: skip
         for group in one.totals:
             debit, credit = group.debit, group.credit
+            debit_word, credit_word = _("debit"), _("credit")
             yield (
-                f"  {padded(word(group.group), 10)}{_('debit')} {debit.count:>4} {debit.amount:>14}"
-                f"   {_('credit')} {credit.count:>4} {credit.amount:>14}"
+                f"  {padded(word(group.group), 10)}{debit_word} {debit.count:>4} {debit.amount:>14}"
+                f"   {credit_word} {credit.count:>4} {credit.amount:>14}"
             )
         if one.withheld.count:
-            yield f"  {_('withheld after the cut-off')} {one.withheld.count:>4} {one.withheld.amount:>14}"
+            withheld = _("withheld after the cut-off")
+            yield f"  {withheld} {one.withheld.count:>4} {one.withheld.amount:>14}"
         yield "  " + (_("as the seal says") if one.agree_with_the_seal else _("NOT WHAT THE SEAL SAYS"))
 
 
