@@ -191,10 +191,12 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def summary(case: Case, runs: Sequence[Run]) -> dict[str, Any]:
+def summary(case: Case, terminal: FrozenTerminal, runs: Sequence[Run]) -> dict[str, Any]:
     efficiencies = [run.efficiency for run in runs]
     return {
         "case": asdict(case),
+        "items": terminal.item_count,
+        "xz_ratio": terminal.xz_ratio,
         "median": statistics.median(efficiencies),
         "least": min(efficiencies),
         "most": max(efficiencies),
@@ -237,7 +239,7 @@ def main() -> None:
             count = case.count if not asked.seconds else int(case.count * asked.seconds / LINE_S)
             terminal = freeze(folder, case.kind, count)
             runs = [measure(case, terminal, folder, seed) for seed in range(1, asked.runs + 1)]
-            results.append(summary(case, runs))
+            results.append(summary(case, terminal, runs))
             _show(case, runs)
     if asked.out:
         asked.out.write_text(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import lzma
 import random
 import time
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from posdecom_simulator.terminal.terminal import Terminal
 
 SERIAL: Final = "PD-000001"
 ITEM_BYTES: Final = 250
+XZ_BYTES_MAX: Final = 1024 * 1024
 _HEAD_BYTES: Final = len(encode_item(Item(ItemKind.ADVICE, 0, None, b"")))
 _SUMMARY_BYTES: Final = 40
 
@@ -43,6 +45,8 @@ class FrozenTerminal:
     item_count: int
     useful_bytes: int
     """All items together, as they are stored."""
+    xz_ratio: float
+    """Of all items to what ``xz -9`` makes of them (of at most `XZ_BYTES_MAX`): what there is to win."""
 
 
 def freeze(folder: Path, kind: str, count: int) -> FrozenTerminal:
@@ -62,8 +66,10 @@ def freeze(folder: Path, kind: str, count: int) -> FrozenTerminal:
     if kind == "noise":
         _replace_items(store, count)
     items = _items(store)
+    useful_bytes, sample = sum(map(len, items)), b"".join(items)[:XZ_BYTES_MAX]
+    ratio = len(sample) / len(lzma.compress(sample, preset=9))
     return FrozenTerminal(
-        folder / "site", folder / "order.cose", folder / "terminal", len(items), sum(map(len, items))
+        folder / "site", folder / "order.cose", folder / "terminal", len(items), useful_bytes, ratio
     )
 
 
