@@ -94,7 +94,7 @@ SITE: Final = Entry(
     Exit.FORBIDDEN,
     N_("the technician's folder cannot be used"),
     "{cause}",
-    (N_("get a fresh certificate from whoever issues them (valid for 24 hours)"),),
+    (N_("check --site"), N_("get a fresh certificate from whoever issues them (valid for 24 hours)")),
 )
 
 # ---- the port and the terminal
@@ -105,7 +105,7 @@ NO_TERMINAL: Final = Entry(
     Exit.NO_TERMINAL,
     N_("no terminal answers on {port}"),
     "{cause}",
-    (N_("check power and cable (some USB cables only charge)"), "posdecom ports"),
+    (N_("check power and cable (some USB cables only charge)"), "posdecom doctor"),
 )
 PORT_FORBIDDEN: Final = Entry(
     "PD-E21",
@@ -121,7 +121,7 @@ PORT_MISSING: Final = Entry(
     Exit.NO_TERMINAL,
     N_("{port} cannot be opened"),
     "{cause}",
-    (N_("check power and cable (some USB cables only charge)"), "posdecom ports"),
+    (N_("check power and cable (some USB cables only charge)"), "posdecom doctor"),
 )
 PORT_BUSY: Final = Entry(
     "PD-E23",

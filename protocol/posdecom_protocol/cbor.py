@@ -20,6 +20,7 @@ import cbor2
 
 from .errors import DocumentError
 from .limits import CBOR_DEPTH_MAX, CBOR_ITEMS_MAX
+from .wording import N_
 
 Value: TypeAlias = "int | bytes | str | bool | tuple[Value, ...] | dict[int, Value]"
 
@@ -41,13 +42,13 @@ def encode(value: Value) -> bytes:
 def decode(data: bytes, where: str) -> Value:
     """Decode one item that fills ``data``; `DocumentError` at ``where`` unless it is in its one encoding."""
     if walk(data, 0, where) != len(data):
-        raise DocumentError(where, "bytes after the end")
+        raise DocumentError(where, N_("bytes after the end"))
     try:
         value = cbor2.loads(data)
     except (cbor2.CBORDecodeError, ValueError) as error:  # text that is not UTF-8
-        raise DocumentError(where, "not decodable CBOR") from error
+        raise DocumentError(where, N_("not decodable CBOR")) from error
     if cbor2.dumps(value, canonical=True) != data:
-        raise DocumentError(where, "not in its one deterministic encoding")
+        raise DocumentError(where, N_("not in its one deterministic encoding"))
     return _plain(value)
 
 

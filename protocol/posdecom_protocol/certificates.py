@@ -34,6 +34,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from .errors import DocumentError
 from .limits import CERTIFICATES_PER_CHAIN_MAX
+from .wording import N_
 
 
 class Role(StrEnum):
@@ -138,16 +139,16 @@ def load_anchors(pem: bytes) -> Anchors:
         DocumentError: "trust anchors", also when the bundle holds a private key (it is handed around).
     """
     if b"PRIVATE KEY" in pem:
-        raise DocumentError(_ANCHORS, "the bundle holds a private key")
+        raise DocumentError(_ANCHORS, N_("the bundle holds a private key"))
     try:
         certificates = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise DocumentError(_ANCHORS, "no PEM bundle of certificates") from error
+        raise DocumentError(_ANCHORS, N_("no PEM bundle of certificates")) from error
     links = tuple(_read(certificate, _ANCHORS) for certificate in dict.fromkeys(certificates))
     for link in links:
         _check_ca(link, below=0, where=_ANCHORS)
         if not _issued(link, link):
-            raise DocumentError(_ANCHORS, "a certificate is not signed by itself")
+            raise DocumentError(_ANCHORS, N_("a certificate is not signed by itself"))
     return Anchors(links)
 
 
@@ -160,7 +161,7 @@ def load_chain(pem: bytes) -> tuple[bytes, ...]:
     try:
         certificates = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise DocumentError(_CHAIN, "no PEM file of certificates") from error
+        raise DocumentError(_CHAIN, N_("no PEM file of certificates")) from error
     _check_length(len(certificates))
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
@@ -181,7 +182,9 @@ def validate(chain: Sequence[bytes], anchors: Anchors, role: Role, at: float | N
     path = [_parse(der) for der in chain]
     for position, (link, issuer) in enumerate(pairwise(path)):
         if not _issued(link, issuer):
-            raise DocumentError(_CHAIN, f"certificate {position} is not signed by the next")
+            raise DocumentError(
+                _CHAIN, N_("certificate {position} is not signed by the next", position=position)
+            )
     path.append(_anchor_of(path[-1], anchors))
     for position, issuer in enumerate(path[1:]):
         _check_ca(issuer, below=position, where=_CHAIN)
@@ -229,17 +232,20 @@ def _signer(leaf: _Link, role: Role, issuer_id: bytes) -> Signer:
 
 def _check_length(certificates: int) -> None:
     if not 1 <= certificates <= CERTIFICATES_PER_CHAIN_MAX:
-        raise DocumentError(_CHAIN, f"{certificates} certificates, not 1 to {CERTIFICATES_PER_CHAIN_MAX}")
+        raise DocumentError(
+            _CHAIN,
+            N_("{count} certificates, not 1 to {max}", count=certificates, max=CERTIFICATES_PER_CHAIN_MAX),
+        )
 
 
 def _anchor_of(top: _Link, anchors: Anchors) -> _Link:
     """By name *and* signature: two anchors may share a name while a CA changes its key."""
     if top in anchors.links:
-        raise DocumentError(_CHAIN, "the anchor itself is in the chain")
+        raise DocumentError(_CHAIN, N_("the anchor itself is in the chain"))
     for anchor in anchors.links:
         if _issued(top, anchor):
             return anchor
-    raise DocumentError(_CHAIN, "not issued by a trusted authority")
+    raise DocumentError(_CHAIN, N_("not issued by a trusted authority"))
 
 
 def _issued(link: _Link, issuer: _Link) -> bool:
@@ -254,28 +260,28 @@ def _issued(link: _Link, issuer: _Link) -> bool:
 def _check_ca(link: _Link, below: int, where: str) -> None:
     """May ``link`` issue a certificate with ``below`` CAs between it and the leaf? 6.1.4 (k) to (n)."""
     if not link.is_ca:
-        raise DocumentError(where, "an issuer is not a CA")
+        raise DocumentError(where, N_("an issuer is not a CA"))
     if not link.signs_certificates:
-        raise DocumentError(where, "an issuer's key usage does not allow signing certificates")
+        raise DocumentError(where, N_("an issuer's key usage does not allow signing certificates"))
     if link.path_length is not None and below > link.path_length:
-        raise DocumentError(where, "more CAs than an issuer's path length allows")
+        raise DocumentError(where, N_("more CAs than an issuer's path length allows"))
 
 
 def _check_leaf(link: _Link) -> None:
     if link.is_ca:
-        raise DocumentError(_CHAIN, "the signer is a CA")
+        raise DocumentError(_CHAIN, N_("the signer is a CA"))
     if not link.signs_documents:
-        raise DocumentError(_CHAIN, "the signer's key usage does not allow signatures")
+        raise DocumentError(_CHAIN, N_("the signer's key usage does not allow signatures"))
 
 
 def _check_role_and_time(link: _Link, role: Role, at: float | None) -> None:
     # Section 4.2.1.12 leaves nesting to the application; anyExtendedKeyUsage names no role of ours.
     if ROLE_OIDS[role] not in link.purposes:
-        raise DocumentError(_CHAIN, f"a certificate does not carry the role {role.value}")
+        raise DocumentError(_CHAIN, N_("a certificate does not carry the role {value}", value=role.value))
     if at is not None and at < link.not_before:
-        raise DocumentError(_CHAIN, "a certificate is not yet valid")
+        raise DocumentError(_CHAIN, N_("a certificate is not yet valid"))
     if at is not None and at > link.not_after:
-        raise DocumentError(_CHAIN, "a certificate has expired")
+        raise DocumentError(_CHAIN, N_("a certificate has expired"))
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -285,7 +291,7 @@ def _parse(der: bytes) -> _Link:
     try:
         certificate = x509.load_der_x509_certificate(der)
     except (ValueError, x509.InvalidVersion) as error:
-        raise DocumentError(_CHAIN, "not a DER certificate") from error
+        raise DocumentError(_CHAIN, N_("not a DER certificate")) from error
     return _read(certificate, _CHAIN)
 
 
@@ -297,18 +303,20 @@ def _read(certificate: x509.Certificate, where: str) -> _Link:
         subject = certificate.subject
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         # TypeError: a subject attribute that is a BIT STRING
-        raise DocumentError(where, "a certificate cannot be read") from error
+        raise DocumentError(where, N_("a certificate cannot be read")) from error
     algorithm = certificate.signature_algorithm_oid
     if not isinstance(public_key, Ed25519PublicKey) or algorithm != SignatureAlgorithmOID.ED25519:
-        raise DocumentError(where, "a certificate is not Ed25519 throughout")
+        raise DocumentError(where, N_("a certificate is not Ed25519 throughout"))
     if any(extension.critical and extension.oid not in _UNDERSTOOD for extension in extensions):
-        raise DocumentError(where, "a certificate has an unknown critical extension")  # 6.1.4 (o), 6.1.5 (f)
+        raise DocumentError(
+            where, N_("a certificate has an unknown critical extension")
+        )  # 6.1.4 (o), 6.1.5 (f)
     try:
         constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
         purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound as error:
-        raise DocumentError(where, "a certificate lacks constraints, key usage or roles") from error
+        raise DocumentError(where, N_("a certificate lacks constraints, key usage or roles")) from error
     spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return _Link(
         certificate=certificate,
@@ -332,5 +340,5 @@ def _attribute(name: x509.Name, oid: x509.ObjectIdentifier, where: str) -> str:
     if not values:
         return ""
     if len(values) > 1 or len(values[0]) > NAME_CHARACTERS_MAX or not values[0].isprintable():
-        raise DocumentError(where, "a subject attribute is repeated, too long or not printable")
+        raise DocumentError(where, N_("a subject attribute is repeated, too long or not printable"))
     return values[0]

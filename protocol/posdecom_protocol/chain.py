@@ -29,6 +29,7 @@ from .errors import DocumentError
 from .held import held_items
 from .lifecycle import LifecycleState
 from .limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX
+from .wording import N_
 
 FILE_BYTES_MAX: Final = CERTIFICATE_DOCUMENT_BYTES_MAX + DOCUMENT_BYTES_MAX
 
@@ -68,12 +69,12 @@ def open_chain(data: bytes, anchors: Anchors) -> tuple[Chain, Signers]:
 def split(data: bytes) -> tuple[bytes, ...]:
     """The documents of a CBOR sequence: one or two, each a tagged COSE_Sign1."""
     if len(data) > FILE_BYTES_MAX:
-        raise DocumentError("file", f"{len(data)} bytes; at most {FILE_BYTES_MAX}")
+        raise DocumentError("file", N_("{count} bytes; at most {max}", count=len(data), max=FILE_BYTES_MAX))
     documents: list[bytes] = []
     position = 0
     while position < len(data) or not documents:
         if data[position : position + 1] != TAG_HEAD or len(documents) == 2:
-            raise DocumentError("file", "is no certificate, with or without its closure")
+            raise DocumentError("file", N_("is no certificate, with or without its closure"))
         end = cbor.walk(data, position + 1, "file")
         documents.append(data[position:end])
         position = end
@@ -136,7 +137,7 @@ def _closer(chain: Chain, closure: Signed[Closure], anchors: Anchors) -> Signer:
 def _check_predecessors(chain: Chain) -> None:
     present = [bool(part) for part in (chain.order, chain.seal, chain.receipts, chain.evidence)]
     if present != sorted(present, reverse=True):
-        raise DocumentError("certificate", "holds a document without the one before it")
+        raise DocumentError("certificate", N_("holds a document without the one before it"))
 
 
 def _check_serial(chain: Chain, signers: Signers) -> None:
@@ -145,32 +146,32 @@ def _check_serial(chain: Chain, signers: Signers) -> None:
     parts = (chain.order, chain.seal, *chain.receipts, chain.evidence, chain.closure)
     others: tuple[Signed[Any], ...] = tuple(part for part in parts if part is not None)
     if any(other.body.serial != serial for other in others):
-        raise DocumentError("certificate", "its documents speak of different terminals")
+        raise DocumentError("certificate", N_("its documents speak of different terminals"))
     for name in ("seal", "evidence"):
         if name in signers and signers[name].serial_number != serial:
-            raise DocumentError(name, "is signed by another terminal")
+            raise DocumentError(name, N_("is signed by another terminal"))
 
 
 def _check_links(chain: Chain, anchors: Anchors, signers: Signers) -> None:
     """Each document names the one before it; the closure comes from the authority that gave the order."""
     if chain.order is not None and chain.seal is not None:
         if not item_ranges_hold(chain.seal.body):
-            raise DocumentError("seal", "its contexts do not share out its items")
+            raise DocumentError("seal", N_("its contexts do not share out its items"))
         if chain.seal.body.order_digest != chain.order.digest:
-            raise DocumentError("seal", "is not under this order")
+            raise DocumentError("seal", N_("is not under this order"))
         if chain.receipts:
             _check_receipts(chain, chain.order, chain.seal, anchors, signers["order"])
         if chain.evidence is not None:
             receipts = tuple(receipt.digest for receipt in chain.receipts)
             check_evidence(chain.evidence.body, chain.order, chain.seal, receipts)
             if signers["evidence"].public_key != signers["seal"].public_key:
-                raise DocumentError("evidence", "is signed by another key than the seal")
+                raise DocumentError("evidence", N_("is signed by another key than the seal"))
     if chain.closure is None:
         return
     if chain.closure.body.certificate_digest != chain.certificate.digest:
-        raise DocumentError("closure", "closes another certificate")
+        raise DocumentError("closure", N_("closes another certificate"))
     if "order" in signers and signers["closure"].issuer_id != signers["order"].issuer_id:
-        raise DocumentError("closure", "is not under the authority that gave the order")
+        raise DocumentError("closure", N_("is not under the authority that gave the order"))
 
 
 def _check_remedies(chain: Chain) -> None:
@@ -178,7 +179,7 @@ def _check_remedies(chain: Chain) -> None:
     if chain.receipts:
         held_items(chain.receipts[0].body, remedies)
     elif remedies:
-        raise DocumentError("remedies", "are there without a receipt that lists anything")
+        raise DocumentError("remedies", N_("are there without a receipt that lists anything"))
 
 
 def check_supersedes(newer: Certificate, older: Signed[Certificate]) -> None:
@@ -186,16 +187,16 @@ def check_supersedes(newer: Certificate, older: Signed[Certificate]) -> None:
     for byte, and so does every remedy; paperwork may change."""
     before = older.body
     if newer.supersedes != older.digest:
-        raise DocumentError("certificate.supersedes", "names another certificate")
+        raise DocumentError("certificate.supersedes", N_("names another certificate"))
     for name in ("serial", "order", "seal", "receipts", "evidence", "revoke"):
         if getattr(newer, name) != getattr(before, name):
-            raise DocumentError(f"certificate.{name}", "differs from the certificate that it supersedes")
+            raise DocumentError(f"certificate.{name}", N_("differs from the certificate that it supersedes"))
     if newer.remedies[: len(before.remedies)] != before.remedies:
         raise DocumentError(
-            "certificate.remedies", "leave out what the certificate that it supersedes states"
+            "certificate.remedies", N_("leave out what the certificate that it supersedes states")
         )
     if newer.issued_at < before.issued_at:
-        raise DocumentError("certificate.issued_at", "is before the certificate that it supersedes")
+        raise DocumentError("certificate.issued_at", N_("is before the certificate that it supersedes"))
 
 
 def _check_receipts(
@@ -229,4 +230,4 @@ def check_evidence(
         evidence.mode,
     )
     if stated != (order.digest, seal.digest, receipt_digests, seal.body.challenge, order.body.mode):
-        raise DocumentError("evidence", "does not belong to this order, seal and receipt")
+        raise DocumentError("evidence", N_("does not belong to this order, seal and receipt"))

@@ -32,6 +32,7 @@ from typing import Final, Protocol, TypeAlias
 
 from .certificates import Anchors, Role, Signer, validate
 from .errors import DocumentError, LocalError
+from .wording import N_
 
 ALPN: Final = "posdecom/1"
 """Application protocol (RFC 7301): the version of the messages inside."""
@@ -241,15 +242,17 @@ class TlsChannel:
         expected = self._expected
         assert self._tls.version() == "TLSv1.3"
         if self._tls.selected_alpn_protocol() != ALPN:
-            raise DocumentError("channel", f"the peer does not speak {ALPN}")
+            raise DocumentError("channel", N_("the peer does not speak {alpn}", alpn=ALPN))
         leaf = self._tls.getpeercert(binary_form=True)
         assert leaf is not None  # CERT_REQUIRED
         at = now if expected.floor_at is None else None
         peer = validate([leaf], expected.anchors, expected.role, at)
         if expected.floor_at is not None and peer.not_after < expected.floor_at:
-            raise DocumentError("channel", "the peer's certificate was over before this terminal was frozen")
+            raise DocumentError(
+                "channel", N_("the peer's certificate was over before this terminal was frozen")
+            )
         if expected.serial_number is not None and peer.serial_number != expected.serial_number:
-            raise DocumentError("channel", "the peer is another terminal than expected")
+            raise DocumentError("channel", N_("the peer is another terminal than expected"))
         return peer
 
     def _read(self) -> None:

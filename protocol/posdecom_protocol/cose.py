@@ -22,6 +22,7 @@ from . import cbor
 from .certificates import Anchors, Role, Signer, key_id, validate
 from .errors import DocumentError
 from .limits import CERTIFICATES_PER_CHAIN_MAX
+from .wording import N_
 
 TAG_HEAD: Final = b"\xd2"
 ALG_ED25519: Final = -19
@@ -69,19 +70,19 @@ def to_be_signed(protected: bytes, payload: bytes) -> bytes:
 def parse(data: bytes, bytes_max: int) -> Sign1:
     """The parts of a signed object that fills ``data``; `DocumentError` for any other shape or encoding."""
     if len(data) > bytes_max:
-        raise DocumentError("document", f"{len(data)} bytes; at most {bytes_max}")
+        raise DocumentError("document", N_("{count} bytes; at most {max}", count=len(data), max=bytes_max))
     if data[:1] != TAG_HEAD:
-        raise DocumentError("document", "does not start with tag 18")
+        raise DocumentError("document", N_("does not start with tag 18"))
     value = cbor.decode(data[1:], "document")
     if not isinstance(value, tuple) or len(value) != 4:
-        raise DocumentError("document", "is no array of four")
+        raise DocumentError("document", N_("is no array of four"))
     protected, unprotected, payload, signature = value
     if unprotected != {}:
-        raise DocumentError("document", "has an unprotected header")
+        raise DocumentError("document", N_("has an unprotected header"))
     if not isinstance(protected, bytes) or not isinstance(payload, bytes):
-        raise DocumentError("document", "protected header or payload is no byte string")
+        raise DocumentError("document", N_("protected header or payload is no byte string"))
     if not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
-        raise DocumentError("document", f"signature is not {SIGNATURE_BYTES} bytes")
+        raise DocumentError("document", N_("signature is not {count} bytes", count=SIGNATURE_BYTES))
     return Sign1(protected, *_header(protected), payload, signature)
 
 
@@ -101,7 +102,7 @@ def check_signature(signed: Sign1, public_key: bytes) -> None:
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signed.signature, message)
     except (InvalidSignature, ValueError) as error:
-        raise DocumentError("signature", "is not valid") from error
+        raise DocumentError("signature", N_("is not valid")) from error
 
 
 def digest(data: bytes) -> bytes:
@@ -112,14 +113,14 @@ def digest(data: bytes) -> bytes:
 def _header(protected: bytes) -> tuple[bytes, str, tuple[bytes, ...]]:
     header = cbor.decode(protected, "protected header")
     if not isinstance(header, dict) or set(header) != {_ALG, _KID, _TYP, _X5CHAIN}:
-        raise DocumentError("protected header", "must hold alg, kid, typ and x5chain, and nothing else")
+        raise DocumentError("protected header", N_("must hold alg, kid, typ and x5chain, and nothing else"))
     if header[_ALG] != ALG_ED25519:
-        raise DocumentError("protected header", f"alg must be {ALG_ED25519}")
+        raise DocumentError("protected header", N_("alg must be {number}", number=ALG_ED25519))
     kid, typ, chain = header[_KID], header[_TYP], _chain(header[_X5CHAIN])
     if not isinstance(typ, str):
-        raise DocumentError("protected header", "typ is no text")
+        raise DocumentError("protected header", N_("typ is no text"))
     if not isinstance(kid, bytes) or kid != key_id(chain[0]):
-        raise DocumentError("protected header", "kid is not the certificate's")
+        raise DocumentError("protected header", N_("kid is not the certificate's"))
     return kid, typ, chain
 
 
@@ -128,8 +129,10 @@ def _chain(value: cbor.Value) -> tuple[bytes, ...]:
     if isinstance(value, bytes):
         return (value,)
     if not isinstance(value, tuple) or not 2 <= len(value) <= CERTIFICATES_PER_CHAIN_MAX:
-        raise DocumentError("x5chain", f"is no certificate and no array of 2 to {CERTIFICATES_PER_CHAIN_MAX}")
+        raise DocumentError(
+            "x5chain", N_("is no certificate and no array of 2 to {max}", max=CERTIFICATES_PER_CHAIN_MAX)
+        )
     chain = tuple(member for member in value if isinstance(member, bytes))
     if len(chain) != len(value):
-        raise DocumentError("x5chain", "holds something that is no certificate")
+        raise DocumentError("x5chain", N_("holds something that is no certificate"))
     return chain

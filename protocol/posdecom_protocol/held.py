@@ -13,6 +13,7 @@ from .documents.receipt import Receipt
 from .documents.remedy import Held, Means, Remedy
 from .errors import DocumentError
 from .money import Tally
+from .wording import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,24 @@ def held_items(receipt: Receipt, remedies: Sequence[Remedy]) -> tuple[HeldItem, 
     )
     for item in items:
         if not _is_possible(item.open):
-            raise DocumentError("remedies", f"close more than is held in context {item.context}")
+            raise DocumentError(
+                "remedies", N_("close more than is held in context {context}", context=item.context)
+            )
     return tuple(item for item in items if item.listed != Tally())
 
 
 def _check(remedy: Remedy, currencies: dict[int, int]) -> None:
     if remedy.context not in currencies:
-        raise DocumentError("remedies", f"speak of context {remedy.context}, which the receipt does not have")
+        raise DocumentError(
+            "remedies",
+            N_("speak of context {context}, which the receipt does not have", context=remedy.context),
+        )
     if not remedy.tally.count:
-        raise DocumentError("remedies", "close nothing")
+        raise DocumentError("remedies", N_("close nothing"))
     if (remedy.agreed_for is not None) != (remedy.means is Means.AGREED):
-        raise DocumentError("remedies", "have a date exactly where something was agreed with the customer")
+        raise DocumentError(
+            "remedies", N_("have a date exactly where something was agreed with the customer")
+        )
 
 
 def _of(remedies: Sequence[Remedy], held: Held, context: int) -> tuple[Remedy, ...]:

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from .cbor import Value
 from .errors import DocumentError
+from .wording import N_
 
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
@@ -46,7 +47,9 @@ class Whole:
 
     def unpack(self, value: Value, where: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not self.low <= value <= self.high:
-            raise DocumentError(where, f"must be an integer from {self.low} to {self.high}")
+            raise DocumentError(
+                where, N_("must be an integer from {low} to {high}", low=self.low, high=self.high)
+            )
         return value
 
     def text(self, value: int) -> str:
@@ -76,9 +79,11 @@ class Text:
     def unpack(self, value: Value, where: str) -> str:
         if not isinstance(value, str) or not (0 if self.empty else 1) <= len(value) <= self.high:
             low = 0 if self.empty else 1
-            raise DocumentError(where, f"must be text of {low} to {self.high} characters")
+            raise DocumentError(
+                where, N_("must be text of {low} to {high} characters", low=low, high=self.high)
+            )
         if _UNSEEN.search(value):
-            raise DocumentError(where, "has a character that does not show")
+            raise DocumentError(where, N_("has a character that does not show"))
         return value
 
     def text(self, value: str) -> str:
@@ -96,7 +101,7 @@ class Fixed:
 
     def unpack(self, value: Value, where: str) -> str:
         if value != self.value:
-            raise DocumentError(where, f"must be {self.value}")
+            raise DocumentError(where, N_("must be {value}", value=self.value))
         return self.value
 
     def text(self, value: str) -> str:
@@ -116,7 +121,7 @@ class Octets:
     def unpack(self, value: Value, where: str) -> bytes:
         low = self.high if self.low is None else self.low
         if not isinstance(value, bytes) or not low <= len(value) <= self.high:
-            raise DocumentError(where, f"must be {low} to {self.high} bytes")
+            raise DocumentError(where, N_("must be {low} to {high} bytes", low=low, high=self.high))
         return value
 
     def text(self, value: bytes) -> str:
@@ -130,7 +135,7 @@ class Flag:
 
     def unpack(self, value: Value, where: str) -> bool:
         if not isinstance(value, bool):
-            raise DocumentError(where, "must be true or false")
+            raise DocumentError(where, N_("must be true or false"))
         return value
 
     def text(self, value: bool) -> str:
@@ -149,7 +154,7 @@ class Choice(Generic[E]):
     def unpack(self, value: Value, where: str) -> E:
         members = {member.value: member for member in self.of}
         if not isinstance(value, int) or isinstance(value, bool) or value not in members:
-            raise DocumentError(where, f"is no {self.of.__name__}")
+            raise DocumentError(where, N_("is no {name}", name=self.of.__name__))
         return members[value]
 
     def text(self, value: E) -> str:
@@ -169,7 +174,9 @@ class Many(Generic[T]):
 
     def unpack(self, value: Value, where: str) -> tuple[T, ...]:
         if not isinstance(value, tuple) or not self.low <= len(value) <= self.high:
-            raise DocumentError(where, f"must be an array of {self.low} to {self.high}")
+            raise DocumentError(
+                where, N_("must be an array of {low} to {high}", low=self.low, high=self.high)
+            )
         return tuple(self.of.unpack(member, f"{where}[{index}]") for index, member in enumerate(value))
 
     def text(self, value: Sequence[T]) -> str:
@@ -198,10 +205,10 @@ class Record(Generic[T]):
 
     def unpack(self, value: Value, where: str) -> T:
         if not isinstance(value, dict):
-            raise DocumentError(where, "must be a map")
+            raise DocumentError(where, N_("must be a map"))
         unknown = set(value) - set(self.fields)
         if unknown:
-            raise DocumentError(where, f"has unknown field {min(unknown)}")
+            raise DocumentError(where, N_("has unknown field {number}", number=min(unknown)))
         return self.of(
             **{field.name: self._member(value, label, where) for label, field in self.fields.items()}
         )
@@ -212,7 +219,7 @@ class Record(Generic[T]):
             return field.kind.unpack(value[label], f"{where}.{field.name}")
         if field.optional:
             return None
-        raise DocumentError(f"{where}.{field.name}", "is missing")
+        raise DocumentError(f"{where}.{field.name}", N_("is missing"))
 
     def text(self, value: T) -> str:
         parts = ((field, getattr(value, field.name)) for field in self.fields.values())

@@ -80,7 +80,7 @@ def judge(data: bytes, anchors: Anchors) -> Verdict:
     findings = (*_money(chain), *_held(held), *_keys(chain), *_paperwork(chain))
     at_terminal = _state(chain, findings)
     if chain.certificate.body.stated < at_terminal:
-        raise DocumentError("certificate.stated", "is better than the documents inside allow")
+        raise DocumentError("certificate.stated", N_("is better than the documents inside allow"))
     with_closure = (*findings, *_closure(chain))
     return Verdict(
         state=_state(chain, with_closure),
@@ -103,13 +103,13 @@ def judge_succession(files: Sequence[bytes], anchors: Anchors) -> tuple[Verdict,
     left = {verdict.certificate.digest: verdict for verdict in (judge(data, anchors) for data in files)}
     newest = [digest for digest in left if digest not in {one.supersedes for one in left.values()}]
     if len(left) != len(files) or len(newest) != 1:
-        raise DocumentError("certificates", "are not one line of certificates, each superseding the next")
+        raise DocumentError("certificates", N_("are not one line of certificates, each superseding the next"))
     line = [left.pop(newest[0])]
     while (older := left.pop(line[-1].supersedes or b"", None)) is not None:
         check_supersedes(line[-1].certificate.body, older.certificate)
         line.append(older)
     if left:
-        raise DocumentError("certificates", "are not one line of certificates, each superseding the next")
+        raise DocumentError("certificates", N_("are not one line of certificates, each superseding the next"))
     return tuple(reversed(line))
 
 

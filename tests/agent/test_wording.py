@@ -34,6 +34,7 @@ from translation import FOLDERS, compiled, extracted, file_of, merged, messages,
 SAME_IN_EVERY_LANGUAGE = frozenset(
     {
         "{cause}",
+        "{step} ...",
         "{name} of {issuer}",
         "{where}: {reason}",
         "{context}: {sum} {what}",

@@ -18,6 +18,7 @@ from ..certificates import Anchors, Role, Signer
 from ..errors import DocumentError
 from ..limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX
 from ..schema import Record
+from ..wording import N_
 from .bind import BIND, Bind
 from .cancellation import CANCELLATION, Cancellation
 from .certificate import CERTIFICATE, Certificate
@@ -99,7 +100,7 @@ def open_document(data: bytes, kind: type[D]) -> Signed[D]:
     with _about(name):
         sign1 = cose.parse(data, shape.bytes_max)
         if sign1.typ != shape.typ:
-            raise DocumentError("typ", "is that of something else")
+            raise DocumentError("typ", N_("is that of something else"))
     return Signed(data, sign1, shape.record.unpack(cbor.decode(sign1.payload, name), name))
 
 
@@ -109,7 +110,7 @@ def open_any(data: bytes) -> Signed[Any]:
     for kind, shape in SHAPES.items():
         if shape.typ == typ:
             return open_document(data, kind)
-    raise DocumentError("typ", "names no document of this kind")
+    raise DocumentError("typ", N_("names no document of this kind"))
 
 
 def authenticate(
@@ -123,7 +124,7 @@ def authenticate(
     roles = SHAPES[type(document.body)].roles
     with _about(type(document.body).__name__.lower()):
         if role is not None and role not in roles:
-            raise DocumentError("role", f"{role} never signs it")
+            raise DocumentError("role", N_("{role} never signs it", role=role))
         return cose.verify(document.sign1, anchors, role or roles[0], at)
 
 
