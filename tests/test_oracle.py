@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from posdecom_protocol.money import CardGroup, TransactionClass
 from posdecom_simulator.population import Transaction
-from posdecom_world.oracle import Booked, Rules, Totals, books_after, books_before, differences
+from posdecom_world.oracle import (
+    Booked,
+    Proof,
+    Rules,
+    Totals,
+    books_after,
+    books_before,
+    differences,
+    proofs_after,
+)
 
 HELD = Rules("270115120000", refunds_after=False, voids_preauths=False)
 REFUNDED = Rules("270115120000", refunds_after=True, voids_preauths=True)
@@ -89,6 +99,56 @@ def test_a_refused_offline_sale_takes_its_adjustment_along() -> None:
     books = books_after(DAY, 0, HELD, refused={102})
     assert {one.stan for one in books.booked} == {101, 105, 106, 108, 109}
     assert (books.refused, books.withheld) == ((200, 20), (40,))
+
+
+def test_an_offline_sale_is_late_behind_a_late_online_one_and_in_time_in_front_of_an_early_one() -> None:
+    """Whatever its own clock says; between the two it counts."""
+    day = (
+        sold(1, TransactionClass.OFFLINE_SALE, 1, at=AFTER, posted=False),
+        answered(sold(2, TransactionClass.SALE, 2)),
+        sold(3, TransactionClass.OFFLINE_SALE, 4, at=AFTER, posted=False),
+        sold(4, TransactionClass.OFFLINE_SALE, 8, at=BEFORE, posted=False),
+        answered(sold(5, TransactionClass.SALE, 16, at=AFTER)),
+        sold(6, TransactionClass.OFFLINE_SALE, 32, at=BEFORE, posted=False),
+    )
+    books = books_after(day, 0, HELD)
+    assert {one.stan for one in books.booked} == {101, 102, 104, 105}
+    assert books.withheld == (4, 32)
+
+
+def answered(one: Transaction) -> Transaction:
+    return replace(one, rrn="701508123456")
+
+
+CHIP = "9F2608{cryptogram}9F2701{kind}9F0206{amount:012d}"
+
+
+def by_chip(one: Transaction, kind: str, cryptogram: str) -> Transaction:
+    text = CHIP.format(kind=kind, cryptogram=cryptogram, amount=one.amount)
+    return replace(one, chip_data=bytes.fromhex(text))
+
+
+def test_the_acquirer_gets_the_cryptogram_of_every_sale_and_of_what_was_declined_and_books_none_of_these() -> (
+    None
+):
+    day = (
+        by_chip(sold(1, TransactionClass.SALE, 1000), "40", "01" * 8),
+        by_chip(sold(2, TransactionClass.DECLINED, 500, posted=False), "00", "02" * 8),
+        by_chip(sold(3, TransactionClass.OFFLINE_SALE, 20, posted=False), "40", "03" * 8),
+        by_chip(sold(4, TransactionClass.OFFLINE_SALE, 30, at=AFTER, posted=False), "40", "04" * 8),
+        by_chip(sold(5, TransactionClass.REVERSAL, 40), "80", "05" * 8),
+        sold(6, TransactionClass.SALE, 50),
+    )
+    assert proofs_after(day, 0, HELD) == {
+        Proof(101, False, "01" * 8),
+        Proof(102, True, "02" * 8),
+        Proof(103, False, "03" * 8),
+    }
+    assert proofs_after(day, 0, HELD, refused={103}) == {
+        Proof(101, False, "01" * 8),
+        Proof(102, True, "02" * 8),
+    }
+    assert 102 not in {one.stan for one in books_after(day, 0, HELD).booked}
 
 
 RIGHT = [*books_after(DAY, 0, REFUNDED).booked, Booked(900, "REFUND", "FOREIGN", 30)]

@@ -4,7 +4,7 @@ Source: EMV 4.3 Book 3 annex B (tag and length coding), ISO/IEC 8825-1 clause 8.
 so that bytes have one reading and one spelling: constructed tags (a template could hide a card number), indefinite
 lengths, lengths longer than needed, filler bytes 00 and FF, and a tag that comes twice.
 
-Own code because the packages that do this have had no release since 2022 and keep quiet about duplicates.
+Own code because the packages that do this have had no release since 2022.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from posdecom_protocol import aes_dukpt, iso8583, protection
 from posdecom_protocol.data_elements import (
     BatchReference,
     BatchTotals,
+    ChipDetail,
     EncryptedAccount,
     MessageType,
     Original,
@@ -32,6 +33,20 @@ def test_totals_are_62_digits_domestic_first_with_a_reply_code_each() -> None:
     assert len(text) == 62
     assert totals.encode() == text
     assert BatchTotals.decode(text) == totals
+
+
+def test_what_chip_data_are_about_is_23_digits_both_ways() -> None:
+    detail = ChipDetail(CardGroup.FOREIGN, 123, 94_315, 156)
+    assert detail.encode() == "01000123000000094315156"
+    assert ChipDetail.decode(detail.encode()) == detail
+
+
+@pytest.mark.parametrize(
+    "text", ["0100012300000009431515", "02000123000000094315156", "0100012300000009431515A"]
+)
+def test_what_names_no_transaction_is_refused(text: str) -> None:
+    with pytest.raises(MessageError):
+        ChipDetail.decode(text)
 
 
 @pytest.mark.parametrize("tally", [Tally(1000, 1), Tally(1, 10**12)])
