@@ -84,9 +84,9 @@ def trap_line(trap: Trap) -> None:
     stores: list[Any] = []
     serving = serve.serve
 
-    def remembering(store: Any, *arguments: Any) -> None:
+    def remembering(store: Any, *arguments: Any, **options: Any) -> None:
         stores.append(store)
-        serving(store, *arguments)
+        serving(store, *arguments, **options)
 
     from posdecom_simulator.commands import terminal
 

@@ -13,14 +13,24 @@ from posdecom_agent.catalogue import Exit
 from real_parts import SERIAL, RealParts
 
 
-@pytest.fixture
-def parts(tmp_path: Path) -> Iterator[RealParts]:
-    """An acquirer and a trading terminal."""
-    with RealParts(tmp_path, transactions=10) as real:
+def trading(folder: Path) -> Iterator[RealParts]:
+    with RealParts(folder, transactions=10) as real:
         real.start_acquirer()
         real.wait_for_terminal(real.start_terminal())
         real.write_order()
         yield real
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[RealParts]:
+    """An acquirer and a trading terminal."""
+    yield from trading(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealParts]:
+    """The same, for tests after which the terminal trades on: each of them says so."""
+    yield from trading(tmp_path_factory.mktemp("shared"))
 
 
 def assert_three_lines(stderr: str, code: str) -> None:
@@ -37,8 +47,8 @@ def state_of(parts: RealParts) -> str:
     return looked.stdout.splitlines()[1].split()[1]
 
 
-def test_a_port_that_is_not_there_is_named(parts: RealParts) -> None:
-    done = parts.retire(port=str(parts.folder / "ttyUSB7"))
+def test_a_port_that_is_not_there_is_named(shared: RealParts) -> None:
+    done = shared.retire(port=str(shared.folder / "ttyUSB7"))
     assert done.returncode == Exit.NO_TERMINAL
     assert_three_lines(done.stderr, "PD-E22")
 
@@ -52,31 +62,32 @@ def test_a_port_that_another_program_holds_is_called_busy(parts: RealParts) -> N
     assert parts.retire().returncode == Exit.DONE
 
 
-def test_a_wrong_serial_changes_nothing(parts: RealParts) -> None:
-    done = parts.retire(confirm="PD-000002")
+def test_a_wrong_serial_changes_nothing(shared: RealParts) -> None:
+    jobs_before = list(shared.journal.glob("*"))
+    done = shared.retire(confirm="PD-000002")
     assert done.returncode == Exit.DECLINED
     assert_three_lines(done.stderr, "PD-E03")
-    assert state_of(parts) == "ACTIVE"
-    assert not parts.journal.exists()
+    assert state_of(shared) == "ACTIVE"
+    assert list(shared.journal.glob("*")) == jobs_before
 
 
-def test_an_operator_who_is_not_there_declines(parts: RealParts) -> None:
+def test_an_operator_who_is_not_there_declines(shared: RealParts) -> None:
     arguments = [
-        "posdecom_agent", "retire", "--port", parts.tty, "--site", parts.site / "technician", "--order",
-        parts.order_file, "--host", parts.host, "--desk", parts.desk, "--journal", parts.journal, "--out", parts.out,
+        "posdecom_agent", "retire", "--port", shared.tty, "--site", shared.site / "technician", "--order",
+        shared.order_file, "--host", shared.host, "--desk", shared.desk, "--journal", shared.journal, "--out", shared.out,
     ]  # fmt: skip
-    done = parts.run(arguments)
+    done = shared.run(arguments)
     assert done.returncode == Exit.DECLINED
     assert_three_lines(done.stderr, "PD-E03")
-    assert state_of(parts) == "ACTIVE"
+    assert state_of(shared) == "ACTIVE"
 
 
-def test_an_order_for_another_terminal_touches_none(parts: RealParts) -> None:
-    parts.write_order(serial="PD-000002")
-    done = parts.retire(confirm="PD-000002")
+def test_an_order_for_another_terminal_touches_none(shared: RealParts) -> None:
+    shared.write_order(serial="PD-000002")
+    done = shared.retire(confirm="PD-000002")
     assert done.returncode == Exit.NO_TERMINAL
     assert_three_lines(done.stderr, "PD-E28")
-    assert state_of(parts) == "ACTIVE"
+    assert state_of(shared) == "ACTIVE"
 
 
 def test_an_expired_order_is_refused_by_the_terminal(parts: RealParts) -> None:
@@ -112,8 +123,8 @@ def test_a_desk_that_is_down_leaves_a_job_that_goes_on_later(parts: RealParts) -
     assert parts.retire().returncode == Exit.DONE
 
 
-def test_a_terminal_unplugged_in_mid_flush_is_waited_for_then_named(parts: RealParts, tmp_path: Path) -> None:
-    with RealParts(tmp_path / "other", transactions=100) as other:
+def test_a_terminal_unplugged_in_mid_flush_is_waited_for_then_named(tmp_path: Path) -> None:
+    with RealParts(tmp_path, transactions=100) as other:
         other.start_acquirer()
         other.write_order()
         unplugged = other.start_terminal("line", "FROZEN", "3", "before")
