@@ -23,7 +23,7 @@ from .proofs import AT_THE_ACQUIRER, AT_THE_TERMINAL, PREFIX, Held, closure_poin
 
 WITNESSED: Final = "machine.witnessed"
 WITNESSED_LABEL: Final = Words("A key signed what is stated", "所述内容已由密钥签名")
-NO_CASE: Final = CasePoint("case", Standing.OPEN, N_("no case file was given"))
+NO_CASE: Final = CasePoint("case file", Standing.OPEN, N_("no case file was given"))
 STANDING_WORDS: Final[dict[Standing, Words]] = {
     Standing.PROVED: Words("proved by the machine", "机器证明"),
     Standing.STATED: Words("stated by a person", "人工陈述"),
@@ -36,11 +36,18 @@ def stated_points(case: Case) -> tuple[CasePoint, ...]:
     return tuple(point for section in SECTIONS for point in _section_points(section, case))
 
 
+def known_points(case: Case | None, held: Held) -> tuple[CasePoint, ...]:
+    """Everything that a case and the documents so far say."""
+    proofs = (*terminal_points(held), *closure_points(held))
+    return (*proofs, NO_CASE) if case is None else (*proofs, *stated_points(case), *_witnessed(case.answers))
+
+
 def certified_points(case: Case | None, held: Held) -> tuple[CasePoint, ...]:
-    """What goes into a certificate. The acquirer's closure comes later and is not spoken of."""
-    if case is None:
-        return (*terminal_points(held), NO_CASE)
-    return (*terminal_points(held), *stated_points(case), *_witnessed(case.answers))
+    """What goes into a certificate. What the documents leave open, or the closure proves, its reader sees there."""
+    points = known_points(case, replace(held, closure=None))
+    return tuple(
+        one for one in points if one.standing is not Standing.OPEN or not one.point.startswith(PREFIX)
+    )
 
 
 def certificate_points(certificate: Certificate, held: Held) -> tuple[CasePoint, ...]:

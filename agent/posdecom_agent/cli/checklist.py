@@ -58,8 +58,8 @@ def _of_certificate(certificate: Path, trust: Path) -> tuple[CasePoint, ...]:
 
 
 def _of_job(output: Output, case_file: Path | None, journal_file: Path | None) -> tuple[CasePoint, ...]:
-    from ..case.checklist import certified_points, decode_case
-    from ..case.proofs import Held, closure_points
+    from ..case.checklist import decode_case, known_points
+    from ..case.proofs import Held
     from ..certify import held_by
     from .case import load_case
     from .work import open_job
@@ -71,7 +71,7 @@ def _of_job(output: Output, case_file: Path | None, journal_file: Path | None) -
             held = held_by(job)
             if case is None and job.case is not None:
                 case = decode_case(job.case)
-    return (*certified_points(case, held), *closure_points(held))
+    return known_points(case, held)
 
 
 def _lines(points: Iterable[CasePoint]) -> Iterator[str]:
