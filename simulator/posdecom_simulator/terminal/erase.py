@@ -113,7 +113,7 @@ def _erase_slots(store: Store, life: Life) -> Life:
     device = decode_device(_held(store, slots.DEVICE))
     store.put({slots.DEVICE: encode_device(replace(device, contexts=()))})
     regions = store.sanitize()
-    if store.get(slots.ATTESTATION_KEY.key) is not None:  # a tamper may have taken it: then nobody can attest
+    if store.holds(slots.ATTESTATION_KEY.key):  # a tamper may have taken it: then nobody can attest
         store.put({slots.EVIDENCE: _evidence(store, intent, regions)})
     erased = life.to(LifecycleState.ERASED)
     store.put({slots.STATE: encode_life(erased)})
@@ -167,7 +167,7 @@ def _evidence(store: Store, intent: Intent, regions: Mapping[str, RegionErasure]
 
 
 def _before(store: Store, slot: slots.Slot) -> SlotReport:
-    held = store.get(slot.key) is not None
+    held = store.holds(slot.key)
     return SlotReport(
         slot=slot.name,
         usage=slot.usage,
@@ -181,9 +181,9 @@ def _before(store: Store, slot: slots.Slot) -> SlotReport:
 
 def _after(store: Store, slot: slots.Slot, before: SlotReport, region: RegionErasure) -> SlotReport:
     """By the region as a whole: a slot is not empty while any part of its region did not read back."""
-    if store.get(slot.key) is None and before.read_back is ReadBack.WAS_EMPTY:
+    if not store.holds(slot.key) and before.read_back is ReadBack.WAS_EMPTY:
         return before
-    is_empty = store.get(slot.key) is None and region.is_read_back
+    is_empty = not store.holds(slot.key) and region.is_read_back
     return replace(before, method=region.method, read_back=ReadBack.EMPTY if is_empty else ReadBack.NOT_EMPTY)
 
 

@@ -103,6 +103,11 @@ class HardwareStore:
             case Place.SECURE_ELEMENT:
                 return self._secure_element.get(name)
 
+    def holds(self, name: str) -> bool:
+        if name == slots.TAMPER_MARK or self._place_of(name) is Place.WRAPPED:
+            return self.get(name) is not None  # the latch tells, too; and only unwrapping does
+        return name in self._chip(name).names()
+
     def put(self, values: Mapping[str, bytes]) -> None:
         for name, value in values.items():
             match self._place_of(name):

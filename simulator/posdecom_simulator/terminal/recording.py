@@ -31,6 +31,9 @@ class RecordingStore:
     def get(self, name: str) -> bytes | None:
         return self._store.get(name)
 
+    def holds(self, name: str) -> bool:
+        return self._store.holds(name)
+
     def put(self, values: Mapping[str, bytes]) -> None:
         secrets = {_BY_KEY[name]: value for name, value in values.items() if name in _BY_KEY}
         for slot, value in secrets.items():

@@ -35,6 +35,9 @@ class Store(Protocol):
     def get(self, name: str) -> bytes | None:
         """The value, or None where there is none."""
 
+    def holds(self, name: str) -> bool:
+        """Whether `get` has a value, without a copy of it: a key is read where it is used and nowhere else."""
+
     def put(self, values: Mapping[str, bytes]) -> None:
         """Write each value, in order; all are durable on return. `MemoryFull` at the first that finds no room."""
 
@@ -69,6 +72,9 @@ class MemoryStore:
 
     def get(self, name: str) -> bytes | None:
         return self._values.get(name)
+
+    def holds(self, name: str) -> bool:
+        return name in self._values
 
     def put(self, values: Mapping[str, bytes]) -> None:
         for name, value in values.items():

@@ -120,7 +120,7 @@ class Terminal:
     @property
     def has_identity(self) -> bool:
         """Whether the terminal can prove who it is: not once retired, nor after a tamper that reached its keys."""
-        return self._store.get(slots.CHANNEL_KEY.key) is not None
+        return self._store.holds(slots.CHANNEL_KEY.key)
 
     def confirm(self) -> Confirmed:
         """What the terminal says first in every channel."""
@@ -173,7 +173,7 @@ class Terminal:
         life = self.life
         if life.state is not LifecycleState.ACTIVE:
             return self._same_seal(request)
-        if self.is_tampered and self._store.get(slots.DUKPT.key) is None:
+        if self.is_tampered and not self._store.holds(slots.DUKPT.key):
             return Refused(Refusal.TAMPERED)  # there is no key left under which anything could be prepared
         device = self.device
         vacancy = Vacancy(
@@ -279,7 +279,7 @@ class Terminal:
         )
 
     def _slot_info(self, slot: slots.Slot) -> SlotInfo:
-        held = self._store.get(slot.key) is not None
+        held = self._store.holds(slot.key)
         kcv = (self._store.get(slot.kcv) or b"") if held else b""
         method = slot.kcv_method if held else slots.KcvMethod.NONE
         return SlotInfo(slot.name, slot.usage, slot.algorithm, int(method), kcv)
