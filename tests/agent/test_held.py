@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from document_chain import ANCHORS, DAY, NOW
@@ -17,7 +18,7 @@ from posdecom_agent.cli.finish import deliver
 from posdecom_agent.cli.output import Output
 from posdecom_agent.job import Job
 from posdecom_agent.journal import MemoryJournal, SqliteJournal
-from posdecom_agent.procedure import Step, carry_out, next_step
+from posdecom_agent.procedure import Declined, DeskReply, Step, carry_out, next_step
 from posdecom_agent.purge import purged_rows
 from posdecom_agent.supersede import certify_again
 from posdecom_agent.trouble import Trouble
@@ -122,6 +123,37 @@ def test_a_job_cut_before_the_new_closure_asks_for_that_one_and_makes_no_third()
     assert (one.job.certificates, next_step(one.job)) == (2, Step.DONE)
 
 
+@dataclass
+class Yesterdays(CaseStations):
+    """The first certificate reaches the desk when the technician's day is over; a fresh technician goes on."""
+
+    def ask_closure(self, job: Job) -> DeskReply:
+        return (
+            Declined("certificate chain: a certificate has expired")
+            if job.certificates == 1
+            else super().ask_closure(job)
+        )
+
+
+def test_a_certificate_that_came_too_late_is_made_again_and_closed() -> None:
+    case = held_case()
+    job, stations = begin_job(case), Yesterdays(case)
+    with pytest.raises(Trouble):
+        carry_out(job, stations, tell)
+    assert next_step(job) is Step.CLOSE
+    certify_again(job, stations, tell)
+    assert (next_step(job), job.certificates) == (Step.DONE, 2)
+    assert judge(Done(case, job, stations).file, ANCHORS).closure is not None
+
+
+def test_without_a_desk_a_certificate_is_made_again_and_waits_for_its_closure() -> None:
+    case = held_case()
+    job, stations = begin_job(case), CaseStations(case)
+    carry_out(job, stations, tell, Step.CERTIFY)
+    certify_again(job, stations, tell, Step.CERTIFY)
+    assert (next_step(job), job.certificates) == (Step.CLOSE, 2)
+
+
 def test_nobody_states_more_than_is_held_and_the_journal_stays_as_it_was() -> None:
     one = done()
     whole = one.whole(Held.SOLD_LATE)
@@ -150,10 +182,11 @@ def test_the_newer_certificate_lies_beside_the_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = done()
-    deliver(Output(), one.job, ANCHORS, tmp_path)
-    one.job.keep_remedy(one.whole(Held.SOLD_LATE))
-    certify_again(one.job, one.stations, tell)
-    deliver(Output(), one.job, ANCHORS, tmp_path, "held-certify")
+    with click.Context(click.Command("held")):
+        deliver(Output(), one.job, ANCHORS, tmp_path)
+        one.job.keep_remedy(one.whole(Held.SOLD_LATE))
+        certify_again(one.job, one.stations, tell)
+        deliver(Output(), one.job, ANCHORS, tmp_path, "held-certify")
     names = ("certificate.posdecom", "certificate-2.posdecom")
     older, newer = judge_succession([(tmp_path / name).read_bytes() for name in names], ANCHORS)
     assert newer.supersedes == older.certificate.digest

@@ -713,10 +713,16 @@ def test_a_successor_closes_also_after_the_terminal_began_another_life(case: Cas
     assert not case.ledger.is_denied(bytes(new))
 
 
-def test_a_successor_of_a_certificate_that_was_not_closed_here_is_refused(case: Case) -> None:
+def test_a_successor_of_a_certificate_that_was_never_closed_is_judged_as_a_first_one(case: Case) -> None:
+    """The technician's day was over before the desk saw the first."""
     first = case.certificate()
-    answer = case.desk.post_certificate(superseding(case, first), LATER + 4000)
-    assert reason(answer) == "it supersedes a certificate that was not closed here"
+    second = superseding(case, first)
+    assert closed(case, second, LATER + 4000).has_forgotten_the_terminal
+    assert case.ledger.is_denied(INITIAL_KEY_ID)
+    incomplete = superseding(case, second, evidence=None)
+    case.shelf = MemoryShelf()
+    answer = case.desk.post_certificate(incomplete, LATER + 4000)
+    assert reason(answer) == "the certificate is not complete at the terminal"
 
 
 def test_a_successor_that_differs_in_what_was_signed_is_refused(case: Case) -> None:

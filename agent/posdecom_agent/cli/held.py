@@ -44,7 +44,7 @@ def list_held(output: Output, journal_file: Path) -> None:
 @command.command(
     "close",
     help=N_(
-        """State what was done about held money. It changes no state; posdecom held certify puts it into a certificate."""
+        """State what was done about held money. It changes no state; held certify puts it into a certificate."""
     ),
 )
 @journal_option
@@ -96,18 +96,21 @@ def close(
 
 @command.command(
     "certify",
-    help=N_("""Make the certificate that supersedes the job's newest one, with everything stated since, and have it closed.
+    help=N_("""Make the certificate that supersedes the job's newest, with all that was stated since; have it closed.
 
     The acquirer counts the refunds that are open again. Needs no terminal."""),
 )
 @journal_option
 @click.option("--site", "site_folder", required=True, type=FOLDER, help=N_("The technician's folder."))
-@click.option("--desk", "desk_url", required=True, help=N_("URL of the acquirer's release desk."))
+@click.option("--desk", "desk_url", help=N_("URL of the acquirer's release desk."))
 @click.option("--out", "out_folder", required=True, type=FOLDER, help=N_("Where the certificate goes."))
 @output_options
 @pass_output
-def certify(output: Output, journal_file: Path, site_folder: Path, desk_url: str, out_folder: Path) -> int:
+def certify(
+    output: Output, journal_file: Path, site_folder: Path, desk_url: str | None, out_folder: Path
+) -> int:
     from ..line import WallClock
+    from ..procedure import Step
     from ..site import TechnicianSite
     from ..stations import JudgedDesk, OfficeStations
     from ..supersede import certify_again
@@ -116,11 +119,11 @@ def certify(output: Output, journal_file: Path, site_folder: Path, desk_url: str
 
     site, clock, desk = TechnicianSite.load(site_folder), WallClock(), desk_at(desk_url)
     site.check_dates(clock.now())
-    assert desk is not None
+    judged = None if desk is None else JudgedDesk(desk, site.anchors)
     with open_job(journal_file) as job:
         teller = Teller(output, job, clock)
-        stations = OfficeStations(None, JudgedDesk(desk, site.anchors), teller.watch, clock, site=site)
-        certify_again(job, stations, teller.tell)
+        stations = OfficeStations(None, judged, teller.watch, clock, site=site)
+        certify_again(job, stations, teller.tell, Step.CERTIFY if desk is None else Step.CLOSE)
         return finish.deliver(output, job, site.anchors, out_folder, "held-certify")
 
 

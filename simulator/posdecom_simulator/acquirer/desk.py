@@ -218,7 +218,7 @@ class Desk:
         return Answer(OK, signed)
 
     def _newly_closed(self, verdict: Verdict, terminal: BookedTerminal, now: float) -> bytes:
-        if verdict.supersedes is not None:
+        if verdict.supersedes is not None and self._has_closed(verdict.supersedes):
             return self._close_again(verdict.certificate, verdict.supersedes, now)
         self._judge_certificate(verdict.certificate, verdict.state_at_terminal, now)
         return self._close(verdict.certificate, terminal, now)
@@ -260,13 +260,15 @@ class Desk:
         )
         return issue(closure, self._signers.release)
 
+    def _has_closed(self, certificate_digest: bytes) -> bool:
+        return self._shelf.get(f"closure-{certificate_digest.hex()}") is not None
+
     def _close_again(self, certificate: Signed[Certificate], supersedes: bytes, now: float) -> bytes:
         """What was forgotten once stays so, whatever the terminal does now; only the refunds are counted again."""
         authenticate(certificate, self._anchors, now)
         older = self._shelf.get(f"certificate-{supersedes.hex()}")
         closure = self._shelf.get(f"closure-{supersedes.hex()}")
-        if older is None or closure is None:
-            raise Disagreement("it supersedes a certificate that was not closed here")
+        assert older is not None and closure is not None  # it was closed here
         check_supersedes(certificate.body, open_document(older, Certificate))
         again = replace(
             open_document(closure, Closure).body,
