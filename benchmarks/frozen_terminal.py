@@ -73,6 +73,10 @@ def freeze(folder: Path, kind: str, count: int) -> FrozenTerminal:
     )
 
 
+def items_of(terminal: FrozenTerminal) -> list[bytes]:
+    return _items(HardwareStore(Image.open(terminal.state)))
+
+
 def noise(sequence: int, chance: random.Random) -> bytes:
     """One item of `ITEM_BYTES` bytes, of which all but a dozen are random."""
     digits = f"{chance.randrange(10**10):010d}"

@@ -20,6 +20,7 @@ from typing import Final
 import construct
 
 from .limits import FRAME_BODY_BYTES_MAX
+from .repair import mended
 
 SYNC: Final = 0xA7
 """Neither ASCII nor a repetition of itself when shifted: chatter of modem tools and idle lines rarely hold it."""
@@ -95,6 +96,9 @@ class FrameDecoder:
     def __init__(self, body_bytes_max: int = FRAME_BODY_BYTES_MAX) -> None:
         self.connection_id = 0
         """May change between two frames."""
+        self.mends_data = False
+        """Whether a DATA frame with one flipped bit is mended: only where a channel checks what it carries."""
+        self._mended = 0
         self._body_bytes_max = body_bytes_max
         self._buffer = bytearray()
         self._needed_bytes = HEADER_BYTES
@@ -104,6 +108,10 @@ class FrameDecoder:
     def bad_frames(self) -> int:
         """How many headers with a good check were followed by a bad CRC, or were given up."""
         return self._bad
+
+    @property
+    def mended_frames(self) -> int:
+        return self._mended
 
     @property
     def is_waiting(self) -> bool:
@@ -159,11 +167,18 @@ class FrameDecoder:
         data = bytes(self._buffer[: self._needed_bytes])
         _, kind_and_length, number, offset, _ = _HEADER.unpack_from(data)
         kind = _KINDS[kind_and_length >> 12]
-        if _check(kind, data[:-CHECK_BYTES], self.connection_id) != int.from_bytes(
-            data[-CHECK_BYTES:], "big"
-        ):
-            return None
-        return Frame(kind, number, offset, data[HEADER_BYTES:-CHECK_BYTES])
+        check = _check(kind, data[:-CHECK_BYTES], self.connection_id)
+        difference = check ^ int.from_bytes(data[-CHECK_BYTES:], "big")
+        body: bytes | None = data[HEADER_BYTES:-CHECK_BYTES]
+        if difference:
+            body = self._mended_body(kind, data[HEADER_BYTES:-CHECK_BYTES], difference)
+        return None if body is None else Frame(kind, number, offset, body)
+
+    def _mended_body(self, kind: FrameKind, body: bytes, difference: int) -> bytes | None:
+        """The header has a check of its own, which fits: a flip there is none."""
+        found = mended(body, difference) if self.mends_data and kind is FrameKind.DATA else None
+        self._mended += found is not None
+        return found
 
     def _drop(self, count: int) -> None:
         del self._buffer[:count]

@@ -176,6 +176,7 @@ class Link:
         return replace(
             self._counters,
             frames_resent=self._counters.frames_resent + (sender.resent if sender else 0),
+            frames_mended=self._decoder.mended_frames,
             frames_bad=self._counters.frames_bad + self._decoder.bad_frames,
         )
 
@@ -269,6 +270,8 @@ class Link:
             now,
         )
         self._decoder.connection_id = own.connection_id
+        hello = own if isinstance(own, Hello) else peer
+        self._decoder.mends_data = isinstance(hello, Hello) and hello.service is Service.CHANNEL
         self._state = LinkState.OPEN
         self._unacknowledged_frames = 0
         self._owes_ack = False

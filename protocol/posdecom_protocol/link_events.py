@@ -73,5 +73,7 @@ class LinkCounters:
     """Good frames of any kind."""
     frames_bad: int = 0
     """Candidates with a wrong CRC or given up, and good frames with a body that makes no sense."""
+    frames_mended: int = 0
+    """Good but for one flipped bit."""
     probes: int = 0
     """How often nothing was heard for too long."""
