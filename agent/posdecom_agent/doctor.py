@@ -117,7 +117,7 @@ def _port(machine: Machine, info: PortInfo) -> Check:
         return Check(name, Standing.BAD, text, remedy, Exit.FORBIDDEN)
     user = busy_with(device, machine.proc)
     if user is not None:
-        text, remedy = N_("{port}: {who}", port=info.device, who=user), N_("close the other program")
+        text, remedy = N_("{where}: {reason}", where=info.device, reason=user), N_("close the other program")
         return Check(name, Standing.BAD, text, remedy, Exit.BUSY)
     text = N_(
         "{port}: allowed and free, adapter {adapter}", port=info.device, adapter=info.serial_number or "-"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -109,6 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _trouble(error: BaseException, arguments: Sequence[str]) -> Trouble:
     """Translate click's exceptions here, all others where they are known. Imports late: ``--help`` needs none of it."""
+    import shlex
+
     from .. import catalogue
     from ..trouble import Trouble, trouble_from
 
