@@ -295,9 +295,10 @@ class Job:
                 pass  # documents and marks are looked up where they lie
 
     def _context_of(self, sequence: int) -> int:
-        assert self.seal is not None, "an item before the seal"
-        contexts = self.seal.body.contexts
-        return next(one.index for one in contexts if one.item_first <= sequence <= one.item_last)
+        for one in () if self.seal is None else self.seal.body.contexts:
+            if one.item_first <= sequence <= one.item_last:
+                return one.index
+        raise DocumentError("journal", "offers an item again that is not under its seal")
 
 
 def _require_item(data: bytes) -> None:

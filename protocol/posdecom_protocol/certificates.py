@@ -142,7 +142,7 @@ def load_anchors(pem: bytes) -> Anchors:
         raise DocumentError(_ANCHORS, N_("the bundle holds a private key"))
     try:
         certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise DocumentError(_ANCHORS, N_("no PEM bundle of certificates")) from error
     links = tuple(_read(certificate, _ANCHORS) for certificate in dict.fromkeys(certificates))
     for link in links:
@@ -160,7 +160,7 @@ def load_chain(pem: bytes) -> tuple[bytes, ...]:
     """
     try:
         certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise DocumentError(_CHAIN, N_("no PEM file of certificates")) from error
     _check_length(len(certificates))
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)

@@ -188,7 +188,7 @@ class World:
     # --- private
 
     def _terminal(
-        self, seed: int, channel: Callable[[bool], Channel], rate_bytes_per_s: float | None
+        self, seed: int, channel: Callable[[float | None], Channel], rate_bytes_per_s: float | None
     ) -> VirtualTerminal:
         return VirtualTerminal(
             self.scene.memory,
@@ -257,14 +257,15 @@ def run(
     world = World(seed, scene(seed, records), plan, tier)
     world.log = log
     try:
-        return _decommission(world)
+        return decommission(world)
     except Exception as error:
         error.add_note(f"seed {seed}, {records} records, tier {tier}: {plan}")
         error.add_note(f"replay: posdecom-sim world --seed {seed} --records {records} --tier {tier}")
         raise
 
 
-def _decommission(world: World) -> Result:
+def decommission(world: World) -> Result:
+    """The command again and again until the job is done. `AssertionError` where an invariant breaks, or it is not."""
     troubles: list[str] = []
     runs, quiet_since = 0, 0
     while isinstance(outcome := _attempt(world), str):
