@@ -85,7 +85,7 @@ def has_a_master_key_in_a_retired_block(chips: Chips) -> bool:
 
 
 def test_worn_cells_are_told_and_what_they_hold_is_not_the_secret(demo: Demo) -> None:
-    chips = trading(demo, small(128, endurance_erases=0))
+    chips = trading(demo, small(128, endurance_erases=2))
     store = chips.store()
     for _ in range(1000):
         if has_a_master_key_in_a_retired_block(chips):
