@@ -18,6 +18,7 @@ from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.population import populate
 from posdecom_simulator.terminal.prepare import StanCounter, prepare
 from posdecom_simulator.terminal.stored import store_transaction
+from release_case import open_case
 from shop import (
     CONTEXTS,
     NO_CUTOFF,
@@ -57,6 +58,22 @@ def test_a_reversal_without_an_answer_holds_up_everything_behind_it() -> None:
     assert set(kinds_of(SHOP, sent)) == {ItemKind.REVERSAL}
     assert len(sent) == 4, "one and its repeats"
     assert isinstance(events[-1], Stopped) and events[-1].reason is Reason.NO_ANSWER
+
+
+class RefusesReversals(Behaviour):
+    def refusal(self, request: IsoMessage) -> str | None:
+        return "05" if request.mti == "0400" else None
+
+
+def test_a_reversal_that_the_host_will_not_have_is_listed_and_its_sale_stays_in_the_books() -> None:
+    """Two signers judge it; nothing waits for ever."""
+    case = open_case(2, 60, behaviour=RefusesReversals())
+    case.settle()
+    items = case.shop.prepared.items
+    reversals = [n for n, item in enumerate(items, 1) if item.kind is ItemKind.REVERSAL]
+    listed = {one.sequence: one.code for context in case.receipt().contexts for one in context.refusals}
+    assert listed == dict.fromkeys(reversals, "05") != {}
+    assert len(case.receipts()) == 2
 
 
 def test_the_totals_say_currency_and_operator_and_have_a_mac() -> None:
