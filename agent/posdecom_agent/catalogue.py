@@ -346,7 +346,7 @@ REPLACEMENT: Final = Entry(
     "replacement",
     Exit.NO_TERMINAL,
     N_("the replacement terminal {serial} is not ready to take over"),
-    N_("{cause}"),
+    "{cause}",
     (N_("put it into service first; nothing is erased before"), N_("get a new order from the acquirer")),
 )
 CANCELLATION_REFUSED: Final = Entry(
