@@ -445,7 +445,8 @@ def test_the_certificate_is_left_with_the_anchors_that_judge_it(
 ) -> None:
     code = finish.deliver(Output(), finished(documents), ANCHORS, desk / "a" / "b")
     assert code == Exit.DONE
-    assert sorted(path.name for path in (desk / "a" / "b").iterdir()) == ["certificate.posdecom", "trust.pem"]
+    left = sorted(path.name for path in (desk / "a" / "b").iterdir())
+    assert left == ["certificate.pdf", "certificate.posdecom", "trust.pem"]
     capsys.readouterr()
     assert run(desk, "verify", "@a/b/certificate.posdecom", "--trust", "@a/b/trust.pem") == Exit.DONE
 

@@ -89,8 +89,9 @@ def paper_options(command: F) -> F:
 
 
 def asked_papers() -> Papers:
-    """Of the command that runs."""
-    papers: Papers = click.get_current_context().meta.setdefault(_KEY, Papers())
+    """Of the command that runs; nothing is asked where none does."""
+    context = click.get_current_context(silent=True)
+    papers: Papers = Papers() if context is None else context.meta.setdefault(_KEY, Papers())
     return papers
 
 
