@@ -584,3 +584,19 @@ def test_a_job_that_is_done_asks_nobody() -> None:
     stations = Scripted(case)
     assert walk(job, stations) == []
     assert (stations.visits, stations.asked, stations.sent) == (0, [], [])
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.6, 0.9])
+def test_books_restored_from_an_older_copy_are_healed_by_what_is_offered_again(kept: float) -> None:
+    """Acknowledged rows are gone, whichever they were; the history of online sales is not."""
+    case = open_case(count=12)
+    history = len(tuple(case.ledger.rows()))
+    job = begin_job(case)
+    carry_out(job, CaseStations(case), lambda step, words: None, Step.SETTLE)
+    rows = tuple(case.ledger.rows())
+    store = MemoryStore()
+    store.append(rows[: history + int(kept * (len(rows) - history))])
+    case.ledger = Ledger(store)
+    case.host = Host(case.ledger, HSM, booked(case.contexts))
+    walk(job, CaseStations(case))
+    assert next_step(job) is Step.DONE
