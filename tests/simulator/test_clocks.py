@@ -170,7 +170,7 @@ def sold_late(row: tuple[str, bytes], stan: int) -> tuple[str, bytes]:
 
 
 @CLOCKS
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_day_under_any_clock_settles_as_the_oracle_says(error_s: int, seed: int) -> None:
     day = populate(seed, 80, ALONE, START_S, error_s)
     case = frozen(day, error_s, AfterCutoff.REFUND)
