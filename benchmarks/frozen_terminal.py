@@ -16,8 +16,7 @@ from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.order import Action, AfterCutoff, Mode, Order, Preauths, Reason
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.messages import OfferOrder, Sealed
-from posdecom_protocol.money import CardGroup, TransactionClass
-from posdecom_protocol.records import Item, ItemKind, Summary, chain_head, encode_item
+from posdecom_protocol.records import Item, ItemKind, chain_head, encode_item
 from posdecom_simulator.memory.flash import FlashShape
 from posdecom_simulator.memory.image import Geometry, Image
 from posdecom_simulator.population import TRADING_S, populate
@@ -34,7 +33,6 @@ SERIAL: Final = "PD-000001"
 ITEM_BYTES: Final = 250
 XZ_BYTES_MAX: Final = 1024 * 1024
 _HEAD_BYTES: Final = len(encode_item(Item(ItemKind.ADVICE, 0, None, b"")))
-_SUMMARY_BYTES: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +75,16 @@ def items_of(terminal: FrozenTerminal) -> list[bytes]:
     return _items(HardwareStore(Image.open(terminal.state)))
 
 
-def noise(sequence: int, chance: random.Random) -> bytes:
-    """One item of `ITEM_BYTES` bytes, of which all but a dozen are random."""
-    digits = f"{chance.randrange(10**10):010d}"
-    summary = Summary(
-        record=sequence,
-        transaction_class=TransactionClass.OFFLINE_SALE,
-        group=CardGroup.DOMESTIC,
-        stan=1 + chance.randrange(999_999),
-        rrn="".join(chr(33 + chance.randrange(94)) for _ in range(12)),
-        amount=chance.randrange(10**12),
-        currency=156,
-        local_time=f"{chance.randrange(10**12):012d}",
-        first6=digits[:6],
-        last4=digits[6:],
-    )
-    message = chance.randbytes(ITEM_BYTES - _HEAD_BYTES - _SUMMARY_BYTES)
-    return encode_item(Item(ItemKind.ADVICE, 0, summary, message))
+def noise(chance: random.Random) -> bytes:
+    """One item of `ITEM_BYTES` bytes, of which all but the five of its own head are random."""
+    return encode_item(Item(ItemKind.ADVICE, 0, None, chance.randbytes(ITEM_BYTES - _HEAD_BYTES)))
 
 
 def _replace_items(store: Store, count: int) -> None:
     """Other items under a seal of the same terminal: what it would have sealed, had it sold this."""
     chance = random.Random(2)
     store.erase(store.names(slots.ITEM_PREFIX))
-    items = [noise(sequence, chance) for sequence in range(1, count + 1)]
+    items = [noise(chance) for _ in range(count)]
     seal = open_document(store.get(slots.SEAL) or b"", Seal).body
     first, *others = seal.contexts
     contexts = (
