@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,8 +80,11 @@ def test_what_waits_for_the_latency_timer_is_lost_with_the_plug() -> None:
 
 
 @pytest.fixture
-def sockets() -> tuple[Socket, Socket]:
-    return Socket(115_200), Socket(115_200)
+def sockets() -> Iterator[tuple[Socket, Socket]]:
+    both = Socket(115_200), Socket(115_200)
+    yield both
+    for socket in both:
+        socket.close()
 
 
 def drain(socket: Socket) -> bytes:
@@ -211,6 +215,6 @@ def test_a_command_line_that_means_nothing_is_refused(arguments: list[str], comp
     assert complaint in result.output
 
 
-def test_a_pseudo_terminal_is_raw() -> None:
-    flags = termios.tcgetattr(Socket(115_200).fileno())
+def test_a_pseudo_terminal_is_raw(sockets: tuple[Socket, Socket]) -> None:
+    flags = termios.tcgetattr(sockets[0].fileno())
     assert not flags[3] & (termios.ECHO | termios.ICANON)
