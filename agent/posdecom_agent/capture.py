@@ -100,22 +100,28 @@ class Capture:
         self._file = file
         self._cutters = {direction: _Cutter() for direction in Direction}
         self._service, self._connection_id = Service.IDENTIFY, 0
+        self._last = 0.0
         self.failed: OSError | None = None
         """Why the capture is not whole."""
         self._write(_section(application) + b"".join(_interface(*each) for each in _LINK_TYPES))
 
     def line(self, direction: Direction, data: bytes, now: float) -> None:
         """``data`` went over the line at ``now``."""
+        self._last = now
         self._pieces(direction, self._cutters[direction].receive(data), now)
 
     def message(self, direction: Direction, message: Message, now: float) -> None:
         """``message`` was sent, or arrived, in the channel."""
         self._packet(1, direction, _Packet(encode(without_contents(message)), REDACTED), now)
 
-    def close(self, now: float) -> None:
+    def close(self) -> None:
+        """Write what was held back, with the time of the last byte."""
         for direction, cutter in self._cutters.items():
-            self._pieces(direction, cutter.rest(), now)
-        self._file.close()
+            self._pieces(direction, cutter.rest(), self._last)
+        try:
+            self._file.close()
+        except OSError as error:
+            self.failed = self.failed or error
 
     # --- private -----------------------------------------------------------------------------------
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from posdecom_protocol.link_events import LinkState
-from posdecom_protocol.stack import Stack
+from posdecom_protocol.stack import Observe, Stack
 
+from .capture import Capture, CapturedPort, Direction
 from .port_access import LinkLost
 from .ports import Port
 
@@ -23,6 +25,10 @@ PENDING_BYTES_MAX: Final = 8 * 1024
 
 GOODBYE_S: Final = 1.0
 """A close that the terminal does not confirm in this time is its own affair."""
+
+
+CAPTURE: Final[contextvars.ContextVar[Capture | None]] = contextvars.ContextVar("capture", default=None)
+"""Where this run's traffic is written to, whoever drives the line."""
 
 
 class Clock(Protocol):
@@ -60,7 +66,10 @@ def drive(machine: Machine, port: Port, clock: Clock, watch: Callable[[], None] 
     ``watch`` is called after every turn, for progress on the screen. `LinkLost` where the port ends before the
     machine does; a machine that is over has its result, and nobody needs the port any more.
     """
-    driver = _Driver(machine, port, clock, machine.stack.link.baud)
+    observe: Observe | None = None
+    if (capture := CAPTURE.get()) is not None:
+        port, observe = CapturedPort(port, capture, clock.now), _observer(capture, clock)
+    driver = _Driver(machine, port, clock, machine.stack.link.baud, observe)
     while not machine.is_over:
         driver.turn(WAIT_S_MAX)
         watch()
@@ -70,6 +79,11 @@ def drive(machine: Machine, port: Port, clock: Clock, watch: Callable[[], None] 
             driver.turn(left)
 
 
+def _observer(capture: Capture, clock: Clock) -> Observe:
+    ways = {True: Direction.TO_TERMINAL, False: Direction.FROM_TERMINAL}
+    return lambda message, ours: capture.message(ways[ours], message, clock.now())
+
+
 @dataclass(slots=True)
 class _Driver:
     machine: Machine
@@ -77,9 +91,13 @@ class _Driver:
     clock: Clock
     baud: int | None
     """What the port was opened with, or was set to."""
+    observe: Observe | None
     pending: bytearray = field(default_factory=bytearray)
 
     def turn(self, wait_s_max: float) -> None:
+        self.machine.stack.observe = (
+            self.observe
+        )  # each time: a visit's second connection has a stack of its own
         self._write(self.clock.now())
         data = self.port.read(self._wait_s(self.clock.now(), wait_s_max))
         now = self.clock.now()

@@ -67,6 +67,8 @@ class Lost:
 
 StackEvent: TypeAlias = Greeted | Opened | Arrived | Lost
 ChannelFor: TypeAlias = Callable[[Welcome | Hello], Channel | None]
+Observe: TypeAlias = Callable[[Message, bool], None]
+"""Is told of each message, and whether this end said it."""
 
 
 class _Session(Enum):
@@ -95,6 +97,8 @@ class Stack:
         self._outgoing = bytearray()
         self._events: list[StackEvent] = []
         self._session = _Session.NONE
+        self.observe: Observe | None = None
+        """For a capture: nobody on the line can see into the channel."""
 
     # --- in ----------------------------------------------------------------------------------------
 
@@ -113,6 +117,8 @@ class Stack:
         if not self.is_ready:
             raise LocalError("the stack is not ready for a message")
         data = encode(message)
+        if self.observe is not None:
+            self.observe(message, True)
         if self._channel is None:
             self._outgoing += data
         else:
@@ -204,6 +210,8 @@ class Stack:
             return
         try:
             for message in self._reader.receive(data):
+                if self.observe is not None:
+                    self.observe(message, False)
                 self._events.append(Arrived(message))
         except MessageError as error:
             self._fail(str(error))

@@ -108,7 +108,7 @@ def captured(*chunks: bytes, direction: Direction = Direction.TO_TERMINAL) -> li
     capture = Capture(file, "test")
     for number, chunk in enumerate(chunks):
         capture.line(direction, chunk, 1_700_000_000.5 + number)
-    capture.close(1_700_000_100.0)
+    capture.close()
     return packets(file.getvalue())
 
 
@@ -191,7 +191,7 @@ def test_a_disk_that_is_full_ends_the_capture_and_not_the_job() -> None:
 
 def test_a_capture_never_overwrites_a_file_and_is_its_owners_only(tmp_path: Path) -> None:
     path = tmp_path / "job.pcapng"
-    open_capture(path, "test").close(0.0)
+    open_capture(path, "test").close()
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         open_capture(path, "test")
@@ -231,7 +231,7 @@ def tapped_run(monkeypatch: pytest.MonkeyPatch, plan: FaultPlan) -> Tapped:
 
     monkeypatch.setattr(stations, "VirtualPort", TappedPort)
     run(4, 5, "B", plan)
-    capture.close(0.0)
+    capture.close()
     return tapped
 
 

@@ -74,7 +74,8 @@ def test_a_wrong_serial_changes_nothing(shared: RealParts) -> None:
 def test_an_operator_who_is_not_there_declines(shared: RealParts) -> None:
     arguments = [
         "posdecom_agent", "retire", "--port", shared.tty, "--site", shared.site / "technician", "--order",
-        shared.order_file, "--host", shared.host, "--desk", shared.desk, "--journal", shared.journal, "--out", shared.out,
+        shared.order_file, "--host", shared.host, "--desk", shared.desk, "--journal", shared.journal,
+        "--out", shared.out,
     ]  # fmt: skip
     done = shared.run(arguments)
     assert done.returncode == Exit.DECLINED

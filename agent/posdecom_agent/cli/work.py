@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..job import Job
 
 FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
+NEW_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+PROGRAM: Final = "posdecom"
 FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,6 +81,13 @@ def port_options(command: F) -> F:
     """Where the terminal hangs; with neither, it is the only known adapter on this machine."""
     for option in (
         click.option(
+            "--capture",
+            type=NEW_FILE,
+            expose_value=False,
+            callback=_capture,
+            help=N_("Write what goes over the line to this file, for Wireshark (pcapng), without contents."),
+        ),
+        click.option(
             "--select",
             help=N_("Instead of --port: the terminal's serial, the adapter's serial, or its USB path."),
         ),
@@ -90,6 +99,31 @@ def port_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def _capture(context: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
+    if path is not None and not context.resilient_parsing:
+        context.with_resource(_captured(path))
+
+
+@contextmanager
+def _captured(path: Path) -> Iterator[None]:
+    """Every line of this command is written to ``path``; what could not be written is said at the end."""
+    from ..capture import open_capture
+    from ..line import CAPTURE
+
+    try:
+        capture = open_capture(path, PROGRAM)
+    except OSError as error:
+        raise click.BadParameter(str(error), param_hint="--capture") from error
+    token = CAPTURE.set(capture)
+    try:
+        yield
+    finally:
+        CAPTURE.reset(token)
+        capture.close()
+        if capture.failed is not None:
+            click.echo(_("the capture is not whole: {error}", error=str(capture.failed)), err=True)
 
 
 def journal_option(command: F) -> F:
