@@ -157,6 +157,9 @@ class World:
         self.note(f"host {decode(message).mti} {code}")
         self.check(invariants.no_posting_twice_or_changed, self.ledger, self.scene, self._seen_postings)
 
+    def desk_was_asked(self, path: str, body: bytes, answer: bytes) -> None:
+        """For who listens."""
+
     def fall_quiet(self) -> None:
         self.fate.is_quiet = True
         self.line.unplug_at.clear()

@@ -231,8 +231,9 @@ class VirtualStations:
         world.let_pass(HOST_ANSWERS_S)
         if world.fate.strikes(Fault.DESK_AWAY):
             raise ConnectionRefusedError("nobody at the desk")
-        answer = self._asked(url.removeprefix("desk:"), body or b"")
+        answer = self._asked(path := url.removeprefix("desk:"), body or b"")
         world.note(f"desk {method} {answer.status}")
+        world.desk_was_asked(path, body or b"", answer.body)
         if world.fate.strikes(Fault.DESK_ANSWER_LOST):
             raise ConnectionResetError("the desk's answer is lost")
         return answer.status, answer.body
