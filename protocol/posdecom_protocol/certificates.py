@@ -23,6 +23,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -75,6 +76,9 @@ _UNDERSTOOD: Final = frozenset(
     {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE}
 )
 """Extensions that may be critical (section 4.2); name constraints and policies are not judged, so refused."""
+
+_REMEMBERED: Final = 64
+"""Certificates, and pairs of them: the few of one site come with every document again, and are the same bytes."""
 
 _CHAIN: Final = "certificate chain"
 _ANCHORS: Final = "trust anchors"
@@ -250,8 +254,13 @@ def _anchor_of(top: _Link, anchors: Anchors) -> _Link:
 
 def _issued(link: _Link, issuer: _Link) -> bool:
     """Names chain and the signature holds: section 6.1.3 (a)(1) and (a)(4)."""
+    return _is_directly_issued(link.certificate, issuer.certificate)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_directly_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
-        link.certificate.verify_directly_issued_by(issuer.certificate)
+        certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
@@ -287,6 +296,7 @@ def _check_role_and_time(link: _Link, role: Role, at: float | None) -> None:
 # --- reading -------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _parse(der: bytes) -> _Link:
     try:
         certificate = x509.load_der_x509_certificate(der)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -28,6 +29,7 @@ TAG_HEAD: Final = b"\xd2"
 ALG_ED25519: Final = -19
 SIGNATURE_BYTES: Final = 64
 _ALG, _KID, _TYP, _X5CHAIN = 1, 4, 16, 33
+_REMEMBERED: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,12 @@ def verify(signed: Sign1, anchors: Anchors, role: Role, at: float | None) -> Sig
 
 def check_signature(signed: Sign1, public_key: bytes) -> None:
     """`DocumentError` unless the signature is valid under the 32-byte Ed25519 ``public_key``."""
+    _check_signature(signed, public_key)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _check_signature(signed: Sign1, public_key: bytes) -> None:
+    """Only what was valid is remembered; guard, chain and audit ask of the same documents again and again."""
     message = to_be_signed(signed.protected, signed.payload)
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signed.signature, message)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from .. import cbor, cose
@@ -69,6 +70,10 @@ SHAPES: Final[dict[type[Any], Shape]] = {
     Bind: Shape(DocumentType.BIND, BIND, (Role.MAKER,)),
 }
 
+_KINDS: Final[dict[str, type[Any]]] = {shape.typ: kind for kind, shape in SHAPES.items()}
+_REMEMBERED: Final = 16
+"""One decommission has six documents, each of which is opened at every step that looks at it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signed(Generic[D]):
@@ -95,6 +100,14 @@ def issue(body: D, key: cose.SigningKey) -> bytes:
 
 def open_document(data: bytes, kind: type[D]) -> Signed[D]:
     """Read a document of the type ``kind``; its signature is not judged here. `DocumentError` for anything else."""
+    document: Signed[D] = _opened(data, SHAPES[kind].typ)
+    return document
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _opened(data: bytes, typ: DocumentType) -> Signed[Any]:
+    """Immutable throughout, so that one object serves everybody who opens the same bytes."""
+    kind = _KINDS[typ]
     shape = SHAPES[kind]
     name = kind.__name__.lower()
     with _about(name):
@@ -107,10 +120,9 @@ def open_document(data: bytes, kind: type[D]) -> Signed[D]:
 def open_any(data: bytes) -> Signed[Any]:
     """Read a document of whichever type its ``typ`` names."""
     typ = cose.parse(data, CERTIFICATE_DOCUMENT_BYTES_MAX).typ
-    for kind, shape in SHAPES.items():
-        if shape.typ == typ:
-            return open_document(data, kind)
-    raise DocumentError("typ", N_("names no document of this kind"))
+    if typ not in _KINDS:
+        raise DocumentError("typ", N_("names no document of this kind"))
+    return _opened(data, DocumentType(typ))
 
 
 def authenticate(
