@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import termios
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,20 @@ def test_bursts_damage_whole_runs_of_bytes() -> None:
     damaged = sum(map(bool, arrived))
     assert len(arrived) == 20_000
     assert 35 * one.fired["burst"] <= damaged <= 50 * one.fired["burst"]
+
+
+def test_flips_strike_each_byte_with_the_chance_asked_for_wherever_it_stands_in_a_packet() -> None:
+    one = wire(Noise(flip=0.05))
+    flipped = [position for position, byte in enumerate(carried(one, bytes(62 * 2000))) if byte]
+    assert one.fired["flip"] == len(flipped)
+    places = Counter(position % 62 for position in flipped)
+    assert all(60 <= places[place] <= 140 for place in range(62))  # 100 expected; four standard deviations
+
+
+def test_a_chance_of_one_drops_every_byte() -> None:
+    one = wire(Noise(drop=1.0))
+    assert carried(one, HUNDRED) == b""
+    assert one.fired["drop"] == 100
 
 
 def test_a_garbling_line_delivers_as_many_bytes_of_no_meaning() -> None:

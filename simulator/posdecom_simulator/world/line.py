@@ -13,7 +13,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, log, log1p
 from typing import Final, Generic, Protocol, TypeVar
 
 
@@ -118,13 +118,7 @@ class Wire:
         noise = self.noise
         if noise == SILENCE:
             return [(at, chunk)]
-        damaged = bytes(
-            byte ^ (1 << self.random.randrange(8)) if self._strikes("flip", noise.flip) else byte
-            for byte in chunk
-            if not self._strikes("drop", noise.drop)
-        )
-        if noise.burst:
-            damaged = self._in_bursts(damaged)
+        damaged = self._in_bursts(self._bytewise(chunk))
         if self._strikes("garbage", noise.garbage):
             damaged = self.random.randbytes(self.random.randrange(GARBAGE_BYTES_MAX)) + damaged
         if self._strikes("replay", noise.replay) and self.said:
@@ -135,15 +129,42 @@ class Wire:
             arrivals.append((at + noise.delay_s * self.random.random(), damaged))
         return arrivals
 
-    def _in_bursts(self, chunk: bytes) -> bytes:
+    def _bytewise(self, chunk: bytes) -> bytes:
+        dropped = self._struck("drop", self.noise.drop, len(chunk))
         out = bytearray(chunk)
+        for position in reversed(dropped):
+            del out[position]
+        for position in self._struck("flip", self.noise.flip, len(out)):
+            out[position] ^= 1 << self.random.randrange(8)
+        return bytes(out)
+
+    def _in_bursts(self, chunk: bytes) -> bytes:
+        """A burst may go on in the next chunk, and one that strikes inside another begins it anew."""
+        begins = self._struck("burst", self.noise.burst, len(chunk))
+        if not begins and not self._burst_left:
+            return chunk
+        out, begin = bytearray(chunk), set(begins)
         for position in range(len(out)):
-            if self._strikes("burst", self.noise.burst):
+            if position in begin:
                 self._burst_left = self.noise.burst_bytes
             if self._burst_left:
                 self._burst_left -= 1
                 out[position] = self.random.randrange(256)
         return bytes(out)
+
+    def _struck(self, kind: str, chance: float, length: int) -> list[int]:
+        """Which of ``length`` bytes ``kind`` strikes, each with the same chance; drawn is the way to the next one."""
+        positions: list[int] = []
+        position = self._gap(chance) if chance else length
+        while position < length:
+            self.fired[kind] += 1
+            positions.append(position)
+            position += 1 + self._gap(chance)
+        return positions
+
+    def _gap(self, chance: float) -> int:
+        """How many bytes go well before one does not: geometric, by inversion."""
+        return 0 if chance >= 1 else int(log(1 - self.random.random()) / log1p(-chance))
 
     def _strikes(self, kind: str, chance: float) -> bool:
         if not chance or self.random.random() >= chance:
