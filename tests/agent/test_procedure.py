@@ -442,20 +442,26 @@ def test_a_forged_demand_of_the_whole_batch_leaves_no_job_that_stands_still() ->
     assert next_step(job) is Step.DONE
 
 
-def test_totals_that_the_host_itself_refuses_are_for_a_person() -> None:
+def test_totals_that_the_host_itself_refuses_wait_for_a_second_signature() -> None:
     class Refuses(Behaviour):
         def refusal(self, request: IsoMessage) -> str | None:
             return refuses_totals(request)
 
     case = open_case(behaviour=Refuses())
+    case.approver = False
     job, stations = begin_job(case), CaseStations(case)
     told: list[str] = []
     for _ in range(2):
         with pytest.raises(Trouble) as caught:
             carry_out(job, stations, lambda step, words: told.append(words))
-        assert caught.value.entry is catalogue.MISMATCH
+        assert caught.value.entry is catalogue.WAITING
     assert any(words.startswith("the totals were refused, at item") for words in told)
     assert not job.receipts
+    case.approver = True
+    walk(job, stations)
+    assert len(job.receipts) == 2
+    assert job.certificate is not None and job.closure is not None
+    assert judge(job.certificate + job.closure, ANCHORS).state is State.EXCEPTIONS
 
 
 @dataclass

@@ -441,7 +441,6 @@ def test_the_uploads_that_the_host_asked_for_are_missing_as_long_as_the_batch_is
     }
     assert kinds - {ItemKind.CHIP_PROOF_UNBALANCED} == {
         ItemKind.UPLOAD,
-        ItemKind.END_BALANCED,
         ItemKind.END_UNBALANCED,
         ItemKind.SIGN_OFF,
     }

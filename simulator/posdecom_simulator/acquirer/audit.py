@@ -42,9 +42,8 @@ _MUST_ARRIVE: Final = frozenset(
         ItemKind.SIGN_OFF,
     }
 )
-"""Uploads go out only where the totals do not balance, and one of the two ends of an upload never does."""
+"""Uploads go out only where the totals do not balance, and one of the two ends of a batch never does."""
 
-_PROOFS: Final = frozenset({ItemKind.CHIP_PROOF, ItemKind.CHIP_PROOF_UNBALANCED})
 _BALANCED: Final = frozenset({ItemKind.CHIP_PROOF})
 _UNBALANCED: Final = frozenset({ItemKind.UPLOAD, ItemKind.CHIP_PROOF_UNBALANCED})
 _ALWAYS: Final[Mapping[str, frozenset[ItemKind]]] = MappingProxyType(
@@ -52,14 +51,15 @@ _ALWAYS: Final[Mapping[str, frozenset[ItemKind]]] = MappingProxyType(
 )
 """By dialect: what must arrive whichever way the totals turn out, besides `_MUST_ARRIVE`."""
 
-_ENDS: Final[Mapping[str, frozenset[ItemKind]]] = MappingProxyType(
+_ENDS: Final[Mapping[str, tuple[ItemKind, ItemKind]]] = MappingProxyType(
     {
-        "cup": frozenset({ItemKind.END_BALANCED, ItemKind.END_UNBALANCED}),
-        "edc": frozenset({ItemKind.TOTALS, ItemKind.CLOSE}),
+        "cup": (ItemKind.END_BALANCED, ItemKind.END_UNBALANCED),
+        "edc": (ItemKind.TOTALS, ItemKind.CLOSE),
     }
 )
-"""By dialect: any of these, approved, ends the batch."""
+"""By dialect: what ends a batch whose totals balanced, and one whose totals did not. Either, approved, has ended it."""
 
+_CLOSING: Final = frozenset({ItemKind.UPLOAD, ItemKind.END_BALANCED, ItemKind.END_UNBALANCED, ItemKind.CLOSE})
 _OTHER_BOOKS: Final = "context {}: the acquirer's books do not agree with the seal"
 
 _MONEY: Final = frozenset({ItemKind.ADVICE, ItemKind.REFUND})
@@ -118,6 +118,16 @@ class _Message:
         return self.is_approved or (self.item.kind is ItemKind.TOTALS and self.code == CODE_UPLOAD)
 
     @property
+    def is_refused(self) -> bool:
+        """It arrived, and the host would not have it."""
+        return self.code is not None and not self.was_taken
+
+    @property
+    def came_after_the_end(self) -> bool:
+        """A detail or an end that only a forged answer can have called for: the batch had ended without it."""
+        return self.code == CODE_BATCH_CLOSED and self.item.kind in _CLOSING
+
+    @property
     def is_booked(self) -> bool:
         """The books have the transaction with this class, card group and amount."""
         one, other = self.posting, self.item.summary
@@ -149,6 +159,7 @@ def audit(
         _check_context(context, own)
         missing += _missing(context, own, ledger)
         if not missing:
+            _check_end(context, own)
             _check_books(context, own, ledger, hsm, key_set)
         if not context.is_empty:
             held = _held(context, ledger, cutoff_at, late)
@@ -204,15 +215,35 @@ def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None
 
 
 def _missing(context: SealedContext, messages: Sequence[_Message], ledger: Ledger) -> Iterator[int]:
-    """What never arrived. Of the messages that may end the batch one must be approved; which, the totals decide."""
-    ends = _ENDS.get(context.dialect, frozenset())
-    has_to = _MUST_ARRIVE | _ALWAYS.get(context.dialect, frozenset())
-    if not any(one.is_approved for one in messages if one.item.kind in ends):
-        unbalanced = _wants_uploads(context, messages, ledger)
-        has_to |= ends | (_UNBALANCED if unbalanced else _BALANCED)
+    """What never arrived and has to."""
+    has_to = _MUST_ARRIVE | _ALWAYS.get(context.dialect, frozenset()) | _due(context, messages, ledger)
     for one in messages:
         if one.item.kind in has_to and one.code is None and not (one.item.kind in _MONEY and one.is_booked):
             yield one.sequence
+
+
+def _due(context: SealedContext, messages: Sequence[_Message], ledger: Ledger) -> frozenset[ItemKind]:
+    """Of what the totals decide about: an end of the batch, as long as it has none, and what goes before that. After
+    totals that were refused no end can come."""
+    if context.dialect not in _ENDS or _has_ended(context, messages):
+        return frozenset()
+    unbalanced = _wants_uploads(context, messages, ledger)
+    details = _UNBALANCED if unbalanced else _BALANCED
+    refused = any(one.item.kind is ItemKind.TOTALS and one.is_refused for one in messages)
+    return details if refused else details | {_ENDS[context.dialect][unbalanced]}
+
+
+def _has_ended(context: SealedContext, messages: Sequence[_Message]) -> bool:
+    ends = _ENDS.get(context.dialect, ())
+    return any(one.is_approved for one in messages if one.item.kind in ends)
+
+
+def _check_end(context: SealedContext, messages: Sequence[_Message]) -> None:
+    """The batch has ended, or the host refused to end it: then the receipt names what it refused."""
+    deciding = {ItemKind.TOTALS, *_ENDS.get(context.dialect, ())}
+    refused = any(one.item.kind in deciding and one.is_refused for one in messages)
+    if messages and not refused and not _has_ended(context, messages):
+        raise Disagreement(f"context {context.index}: nothing has ended its batch")
 
 
 def _wants_uploads(context: SealedContext, messages: Sequence[_Message], ledger: Ledger) -> bool:
@@ -228,8 +259,8 @@ def _findings(context: SealedContext, messages: Sequence[_Message]) -> Findings:
     for summary in counted:
         assert summary is not None
         total = total.plus(summary.amount)
-    named = _MUST_ARRIVE | _PROOFS
-    refusals = [one for one in messages if one.item.kind in named and one.code and not one.was_taken]
+    ended = _has_ended(context, messages)
+    refusals = [one for one in messages if one.is_refused and not (ended and one.came_after_the_end)]
     refused = Tally()
     for one in refusals:
         if one.item.kind in _MONEY and one.item.summary is not None:
