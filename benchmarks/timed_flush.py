@@ -2,8 +2,9 @@
 
     python benchmarks/timed_flush.py RESULT.json flush --port ...
 
-Runs the agent's own command line. Looks at three calls, and changes nothing in them: the first byte to the port, the
-first request for items, and each return of `Job.keep_items`, which is when these items are synced to the journal.
+Runs the agent's own command line. Looks at four calls, and changes nothing in them: what goes to the port and comes
+from it, the first request for items, and each return of `Job.keep_items`, which is when these items are synced to the
+journal.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from posdecom_agent import job as agent_job
 from posdecom_agent import ports
@@ -40,7 +41,18 @@ class Account:
     kept_bytes: list[int] = field(default_factory=list)
     kept_items: int = 0
     disk_s: float = 0.0
+    """In which it stored, less what that took of the processor."""
+    waited_s: float = 0.0
+    """In which it had nothing to do but to wait for the line, since the first request."""
+    waited_until_kept_s: float = 0.0
+    """The same, up to the last sync."""
+    came_s: list[float] = field(default_factory=list)
+    came_bytes: list[int] = field(default_factory=list)
+    """What came over the line since the first request, in pieces of `SLICE_S`."""
     rss_max_kib: int = 0
+
+
+SLICE_S: Final = 0.1
 
 
 def cpu_s() -> float:
@@ -65,6 +77,28 @@ def watch_port(account: Account) -> None:
     ports._DescriptorPort.write = watched  # type: ignore[method-assign]
 
 
+def watch_arrivals(account: Account) -> None:
+    read = ports._DescriptorPort.read
+
+    def watched(self: Any, timeout_s: float) -> bytes:
+        began, began_cpu_s = time.monotonic(), cpu_s()
+        data = read(self, timeout_s)
+        if account.first_request_s is not None:
+            now = time.monotonic()
+            account.waited_s += now - began - (cpu_s() - began_cpu_s)
+            _count(account, now, len(data))
+        return data
+
+    ports._DescriptorPort.read = watched  # type: ignore[method-assign]
+
+
+def _count(account: Account, now: float, count: int) -> None:
+    if not account.came_s or now - account.came_s[-1] > SLICE_S:
+        account.came_s.append(now)
+        account.came_bytes.append(0)
+    account.came_bytes[-1] += count
+
+
 def watch_requests(account: Account) -> None:
     ask = Approach.ask
 
@@ -81,10 +115,11 @@ def watch_custody(account: Account) -> None:
     keep = agent_job.Job.keep_items
 
     def watched(self: agent_job.Job, first: int, items: Sequence[bytes]) -> None:
-        began = time.monotonic()
+        began, began_cpu_s = time.monotonic(), cpu_s()
         keep(self, first, items)
         now = time.monotonic()
-        account.disk_s += now - began
+        account.disk_s += now - began - (cpu_s() - began_cpu_s)
+        account.waited_until_kept_s = account.waited_s
         account.kept_s.append(now)
         account.kept_bytes.append(sum(map(len, items)))
         account.kept_items += len(items)
@@ -96,6 +131,7 @@ def watch_custody(account: Account) -> None:
 def run(result: Path, arguments: Sequence[str]) -> None:
     account = Account(float(os.environ[STARTED_VARIABLE]))
     watch_port(account)
+    watch_arrivals(account)
     watch_requests(account)
     watch_custody(account)
     try:
