@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,11 @@ EVENT_INTERVAL_S: Final = 1.0
 
 MARKS: Final = {"  ok  ": "green", "  --  ": "yellow", "  !!  ": "red"}
 """Marks at the beginning of a result's lines, and their colours on a screen."""
+
+_STEERING: Final = re.compile(
+    r"(?!\r?\n)[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Controls but ends of lines, marks that turn the direction, and bytes of file names that are no text."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,13 +109,14 @@ class Output:
         if self.as_json:
             _print_json({"schema": f"posdecom/{command}/1", **document})
         elif text:
+            text = _harmless(text)
             click.echo(_coloured(text) if _has_colour(sys.stdout) else text)
 
     def say(self, line: str) -> None:
         """Tell the person at the screen, not the program behind the pipe."""
         self._end_progress()
         if not self.quiet:
-            click.echo(line, err=True)
+            click.echo(_harmless(line), err=True)
 
     def progress(self, phase: str, done: int, total: int | None, now: float) -> None:
         """Show progress on stderr; call as often as you like."""
@@ -199,6 +206,11 @@ def _shows(stream: TextIO) -> Shows:
 
 def _has_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _harmless(text: str) -> str:
+    """``text``, whoever wrote parts of it (a desk, a USB device, a file's name), without what would steer a screen."""
+    return _STEERING.sub("?", text)
 
 
 def _coloured(text: str) -> str:

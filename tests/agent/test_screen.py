@@ -1,0 +1,36 @@
+"""Words that others wrote (desk, USB device, file name) reach the screen as words, and never steer it."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from posdecom_agent.cli.output import Output
+
+STEERING = ("\x1b[2J", "\x9b2J", "\r", "\x08", "\x7f", "\u202e", "\udcff")
+"""Clear the screen, twice; write over the line; step back; delete; turn the direction; a byte of a file's name."""
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("found", STEERING)
+def test_no_character_that_steers_a_screen_gets_into_a_result_or_talk(
+    found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", result := Screen())
+    monkeypatch.setattr(sys, "stderr", talk := Screen())
+    output = Output()
+    output.result("try", {}, f"first {found}line\nsecond")
+    output.say(f"the desk says {found}no")
+    assert found[0] not in result.getvalue() + talk.getvalue()
+    assert result.getvalue().endswith("line\nsecond\n") and talk.getvalue().endswith("no\n")
+
+
+def test_line_ends_of_a_csv_and_words_of_any_script_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().result("try", {}, "a,b\r\nc,d\r\n终端 – é")
+    assert capsys.readouterr().out == "a,b\r\nc,d\r\n终端 – é\n"
