@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from posdecom_simulator.provision import Site, provision
-from posdecom_simulator.site import AcquirerSite, SiteError, SiteTerminal
+from posdecom_simulator.site import HOST, AcquirerSite, SiteError, SiteTerminal
 
 NOW = 1_790_000_000.0
 
@@ -114,7 +114,8 @@ def test_a_bdk_that_is_not_16_bytes_is_refused(acquirer: Path, bdk: str) -> None
 
 def test_every_missing_file_is_named(terminal: Path, acquirer: Path) -> None:
     for directory, load in [(terminal, SiteTerminal.load), (acquirer, AcquirerSite.load)]:
-        for path in directory.iterdir():
+        # the host's own key and certificate are read where TLS is asked for, by the standard library
+        for path in (each for each in directory.iterdir() if each.stem != HOST):
             data = path.read_bytes()
             path.unlink()
             with pytest.raises(SiteError, match=re.escape(f"{path} cannot be read: No such file")):
