@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from posdecom_agent import journal as journal_module
 from posdecom_agent.journal import (
@@ -92,6 +94,16 @@ def test_find_gives_the_first_row_of_a_kind_and_key(journal: Journal) -> None:
     assert journal.find("order", 0) == b"signed order"
     assert journal.find("item", 6) is None
     assert journal.find("order", 3) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["item", "outcome"]), st.integers(0, 6) | st.integers(0, KEY_MAX))))
+def test_find_gives_the_first_row_whatever_the_order_of_the_keys(places: list[tuple[str, int]]) -> None:
+    rows = [Row(kind, key, b"%d" % n) for n, (kind, key) in enumerate(places)]
+    first = {(row.kind, row.key): row.body for row in reversed(rows)}
+    journal = MemoryJournal(rows)
+    assert {place: journal.find(*place) for place in first} == first
+    absent = {(kind, key) for kind in ("item", "outcome", "seal") for key in range(8)} - set(first)
+    assert {journal.find(*place) for place in absent} == {None}
 
 
 def test_count_counts_rows_of_one_kind(journal: Journal) -> None:
