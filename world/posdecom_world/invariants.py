@@ -52,19 +52,18 @@ def state_of(store: Store) -> LifecycleState:
 def keys_stay_until_the_intent_is_durable(store: Store, scene: Scene) -> None:
     if state_of(store) not in TRADING:
         return
-    for name in (*_secrets(scene), *(slot.key for slot in slots.IDENTITY)):
-        # the DUKPT registers move on with every message that is prepared
-        same = store.get(name) == scene.memory[name] or name == slots.DUKPT.key
-        _require(same and store.get(name) is not None, f"{name} changed before the intent")
+    changed = {name for name, value in scene.keys.items() if store.get(name) != value}
+    if store.get(slots.DUKPT.key) is not None:
+        changed.discard(slots.DUKPT.key)  # its registers move on with every message that is prepared
+    _require(not changed, f"changed before the intent: {sorted(changed)}")
 
 
 def nothing_is_deleted_before_the_intent(store: Store, scene: Scene) -> None:
     state = state_of(store)
     if state not in TRADING:
         return
-    for name, value in scene.memory.items():
-        if name.startswith(slots.TRANSACTION_PREFIX):
-            _require(store.get(name) == value, f"{name} was changed or deleted")
+    changed = [name for name, value in scene.sold.items() if store.get(name) != value]
+    _require(not changed, f"changed or deleted: {changed}")
     if state is not LifecycleState.ACTIVE:
         sealed = _seal(_held(store, slots.SEAL)).body.item_count
         _require(len(list(store.names(slots.ITEM_PREFIX))) == sealed, "a sealed item is gone")
@@ -97,10 +96,10 @@ def keys_are_gone_after_a_boot_with_intent(
 
 def no_secret_is_left(store: Store, scene: Scene) -> None:
     """At the end: no key's bytes anywhere in the memory; in redeploy and repair the identity stays."""
-    names = set(_secrets(scene)) | ({slot.key for slot in slots.IDENTITY} if scene.retires else set())
+    gone = scene.keys if scene.retires else scene.secrets
     for place in store.names():
         value = _held(store, place)
-        left = [name for name in names if scene.memory[name] in value]
+        left = [name for name, key in gone.items() if key in value]
         _require(not left, f"{left} still in the memory, at {place}")
 
 
@@ -226,14 +225,8 @@ def _check_receipt(data: bytes, seal: bytes, anchors: Anchors) -> None:
     _require(receipt.body.challenge == _seal(seal).body.challenge, "the receipt answers another challenge")
 
 
-def _secrets(scene: Scene) -> list[str]:
-    """Places of every key but the identity's, as they were found: not as the product's own list says."""
-    identity = {slot.key for slot in slots.IDENTITY}
-    return [name for name in scene.memory if name.startswith("slot/") and name not in identity]
-
-
 def _full_slots(store: Store, scene: Scene) -> list[str]:
-    return [name for name in _secrets(scene) if store.get(name) is not None]
+    return [name for name in scene.secrets if store.get(name) is not None]
 
 
 def _booked(one: Posting) -> oracle.Booked:

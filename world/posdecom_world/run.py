@@ -24,7 +24,7 @@ from posdecom_agent.storage import StorageError
 from posdecom_agent.trouble import Trouble, trouble_from
 from posdecom_protocol.channel import Channel
 from posdecom_protocol.documents.certificate import State
-from posdecom_protocol.iso8583 import decode
+from posdecom_protocol.iso8583 import ENVELOPE_BYTES, decode
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer.books import Posting
@@ -154,7 +154,8 @@ class World:
 
     def host_was_asked(self, message: bytes, answer: bytes | None) -> None:
         code = "nothing" if answer is None else decode(answer).text(39)
-        self.note(f"host {decode(message).mti} {code}")
+        mti = message[ENVELOPE_BYTES : ENVELOPE_BYTES + 2].hex()
+        self.note(f"host {mti} {code}")
         self.check(invariants.no_posting_twice_or_changed, self.ledger, self.scene, self._seen_postings)
 
     def desk_was_asked(self, path: str, body: bytes, answer: bytes) -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -23,6 +23,7 @@ from posdecom_simulator.history import read_history, write_history
 from posdecom_simulator.population import Transaction, populate
 from posdecom_simulator.provision import provision, seeded
 from posdecom_simulator.site import AcquirerSite, SiteTerminal
+from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.freeze import transactions
 from posdecom_simulator.terminal.personalise import personalise
 from posdecom_simulator.terminal.store import MemoryStore
@@ -64,7 +65,7 @@ class Site:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
     site: Site
     day: tuple[Transaction, ...]
@@ -76,6 +77,27 @@ class Scene:
     """The terminal's, as the technician finds it."""
     posted: tuple[Posting, ...]
     """The acquirer's books, as the technician finds them."""
+
+    @cached_property
+    def secrets(self) -> Mapping[str, bytes]:
+        """Places of every key but the identity's, as they were found: not as the product's own list says."""
+        identity = {slot.key for slot in slots.IDENTITY}
+        return {
+            name: value
+            for name, value in self.memory.items()
+            if name.startswith("slot/") and name not in identity
+        }
+
+    @cached_property
+    def keys(self) -> Mapping[str, bytes]:
+        """The identity's, too."""
+        return {**self.secrets, **{slot.key: self.memory[slot.key] for slot in slots.IDENTITY}}
+
+    @cached_property
+    def sold(self) -> Mapping[str, bytes]:
+        """What lies in the memory of the shop's day."""
+        prefix = slots.TRANSACTION_PREFIX
+        return {name: value for name, value in self.memory.items() if name.startswith(prefix)}
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from posdecom_protocol import cbor
@@ -111,10 +112,15 @@ _LIFE: Final = Record(
 )
 
 
+_REMEMBERED: Final = 8
+"""A terminal looks at its state with every request, and it rarely changes."""
+
+
 def encode_device(device: Device) -> bytes:
     return cbor.encode(_DEVICE.pack(device))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def decode_device(data: bytes) -> Device:
     return _DEVICE.unpack(cbor.decode(data, "device"), "device")
 
@@ -123,5 +129,6 @@ def encode_life(life: Life) -> bytes:
     return cbor.encode(_LIFE.pack(life))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def decode_life(data: bytes) -> Life:
     return _LIFE.unpack(cbor.decode(data, "life"), "life")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import cache
 from typing import Final
 
 from posdecom_protocol.certificates import Signer
@@ -49,7 +50,7 @@ class StubChannel:
         self._tap = tap
         self._state = _State.HANDSHAKE
         self._incoming = bytearray()
-        self._outgoing = bytearray() if server_side else _flight(CLIENT_HELLO_BYTES)
+        self._outgoing = bytearray(b"" if server_side else _flight(CLIENT_HELLO_BYTES))
         self._awaited = [CLIENT_HELLO_BYTES, CLIENT_FLIGHT_BYTES] if server_side else [SERVER_FLIGHT_BYTES]
         self._events: list[ChannelEvent] = []
 
@@ -133,8 +134,9 @@ class StubChannel:
         self._events.append(event)
 
 
-def _flight(length: int) -> bytearray:
-    return bytearray(index & 0xFF for index in range(length))
+@cache
+def _flight(length: int) -> bytes:
+    return bytes(index & 0xFF for index in range(length))
 
 
 def _record(kind: bytes, data: bytes) -> bytes:
