@@ -84,6 +84,7 @@ def signs_without_looking(patch: Patch) -> None:
     """The desk believes an agent that has delivered nothing."""
 
     patch.setattr(audit, "_missing", lambda *_: ())
+    patch.setattr(audit, "_check_end", lambda *_: None)
     patch.setattr(audit, "_check_books", lambda *_: None)
     skips_a_context(patch)
 
