@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from document_chain import ANCHORS, HANDS, SERIAL, TERMINALS
@@ -93,3 +95,9 @@ def test_evidence_of_another_seal_is_not_certified() -> None:
     job.keep_once("evidence", other.evidence(other.receipts()))
     with pytest.raises(DocumentError, match="evidence: does not belong"):
         certify(job, "A. Technician", HANDS.technician, ANCHORS, "0", LATER)
+
+
+def test_an_order_with_the_longest_name_can_be_certified_once_its_terminal_is_erased() -> None:
+    name = "N" * 64
+    case = open_case(count=12, order_changes=lambda order: replace(order, order_id=name))
+    assert certified(job_through(Step.ERASE, case)).certificate_id == f"{name}/{SERIAL}"

@@ -50,6 +50,7 @@ class Tool:
 @dataclass(frozen=True, slots=True)
 class Certificate:
     certificate_id: str
+    """At most 97 characters: those of an order's name, a slash, and a serial."""
     issued_at: int
     serial: str
     technician: str
@@ -78,7 +79,7 @@ CERTIFICATE: Final = Record(
     Certificate,
     {
         1: Field("version", VERSION_KIND),
-        2: Field("certificate_id", Text(64)),
+        2: Field("certificate_id", Text(97)),
         3: Field("issued_at", TIME),
         4: Field("serial", SERIAL),
         5: Field("technician", NAME),
