@@ -47,7 +47,7 @@ class FrozenTerminal:
     """Of all items to what ``xz -9`` makes of them (of at most `XZ_BYTES_MAX`): what there is to win."""
 
 
-def freeze(folder: Path, kind: str, count: int) -> FrozenTerminal:
+def freeze(folder: Path, kind: str, count: int, item_bytes: int = ITEM_BYTES) -> FrozenTerminal:
     """Make ``folder`` a site with one terminal that is frozen: ``count`` items of noise, or ``count`` transactions."""
     now = time.time()
     provision(folder / "site", seed=1, now=now)
@@ -62,7 +62,7 @@ def freeze(folder: Path, kind: str, count: int) -> FrozenTerminal:
     (reply,) = terminal.answer(OfferOrder(int(now), order), now)
     assert isinstance(reply, Sealed), reply
     if kind == "noise":
-        _replace_items(store, count)
+        _replace_items(store, count, item_bytes)
     items = _items(store)
     useful_bytes, sample = sum(map(len, items)), b"".join(items)[:XZ_BYTES_MAX]
     ratio = len(sample) / len(lzma.compress(sample, preset=9))
@@ -75,16 +75,16 @@ def items_of(terminal: FrozenTerminal) -> list[bytes]:
     return _items(HardwareStore(Image.open(terminal.state)))
 
 
-def noise(chance: random.Random) -> bytes:
-    """One item of `ITEM_BYTES` bytes, of which all but the five of its own head are random."""
-    return encode_item(Item(ItemKind.ADVICE, 0, None, chance.randbytes(ITEM_BYTES - _HEAD_BYTES)))
+def noise(chance: random.Random, item_bytes: int = ITEM_BYTES) -> bytes:
+    """One item, of which all but the five of its own head are random."""
+    return encode_item(Item(ItemKind.ADVICE, 0, None, chance.randbytes(item_bytes - _HEAD_BYTES)))
 
 
-def _replace_items(store: Store, count: int) -> None:
+def _replace_items(store: Store, count: int, item_bytes: int) -> None:
     """Other items under a seal of the same terminal: what it would have sealed, had it sold this."""
     chance = random.Random(2)
     store.erase(store.names(slots.ITEM_PREFIX))
-    items = [noise(chance) for _ in range(count)]
+    items = [noise(chance, item_bytes) for _ in range(count)]
     seal = open_document(store.get(slots.SEAL) or b"", Seal).body
     first, *others = seal.contexts
     contexts = (
