@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,11 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from posdecom_protocol.certificates import Anchors
-from posdecom_protocol.channel import client_context
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.messages import GetInventory, Inventory
-from posdecom_protocol.speed_raise import BITS_PER_BYTE, Speeds
 from posdecom_protocol.stack import ChannelOver
 from posdecom_protocol.wording import N_
 
@@ -30,11 +27,13 @@ from .judgement import check_closure, check_receipts
 from .line import Clock, WallClock, drive
 from .look import ANSWER_S
 from .port_access import LinkLost, PortError
-from .ports import BAUD_DEFAULT, Port, open_port
+from .ports import Port, open_port
 from .procedure import ClosedBy, DeskReply, Receipts, SettleEnd, Unreachable
 from .question import Question
 from .replacement import Introduced, Introduction, NotThere, SomebodyElse
+from .serial_line import SerialLine
 from .site import TechnicianSite
+from .survey import access_of
 from .trouble import Trouble
 from .visit import CutOff, Goal, Unplugged, Visit, VisitEnd
 
@@ -42,35 +41,6 @@ REOPEN_PAUSE_S: Final = 0.1
 
 R = TypeVar("R", bound=DeskReply | None)
 _NO_DESK: Final = Unreachable(N_("no --desk was given"))
-
-
-def access_of(site: TechnicianSite) -> Access:
-    """What lets the technician of ``site`` into terminals."""
-    context = client_context(str(site.chain_path), str(site.key_path), site.anchors)
-    return Access.by_tls(context, site.anchors, os.urandom)
-
-
-@dataclass(frozen=True, slots=True)
-class SerialLine:
-    """Where the terminal hangs."""
-
-    url: str
-    reopen_s: float = 15.0
-    """A terminal that restarts takes its port away with it; so does a plug that somebody puts back."""
-    baud: int = BAUD_DEFAULT
-    """Where the terminal listens."""
-    baud_max: int = BAUD_DEFAULT
-    """Where its speed may be raised to."""
-
-    @property
-    def rate_bytes_per_s(self) -> float | None:
-        """None for a pipe, which is as fast as it goes."""
-        return None if self.url.startswith("socket://") else self.baud / BITS_PER_BYTE
-
-    @property
-    def speeds(self) -> Speeds | None:
-        """None for a pipe, too."""
-        return None if self.url.startswith("socket://") else Speeds(self.baud, self.baud_max)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from posdecom_protocol.channel import client_context
 from posdecom_protocol.greeting import Hello, Service, Welcome
 from posdecom_protocol.link import Link
 from posdecom_protocol.link_events import CloseReason
@@ -16,12 +17,18 @@ from .line import Clock, drive
 from .look import Look
 from .port_access import PortError
 from .ports import open_port
-from .procedure import ENDS
-from .stations import SerialLine
+from .serial_line import SerialLine
+from .site import TechnicianSite
 from .trouble import Trouble
 
 GREETING_S: Final = 3.0
 """A terminal answers the greeting at once; what is none may stay silent, and the next port waits."""
+
+
+def access_of(site: TechnicianSite) -> Access:
+    """What lets the technician of ``site`` into terminals."""
+    context = client_context(str(site.chain_path), str(site.key_path), site.anchors)
+    return Access.by_tls(context, site.anchors, os.urandom)
 
 
 def look_at(line: SerialLine, access: Access, clock: Clock) -> Look:
@@ -34,13 +41,23 @@ def look_at(line: SerialLine, access: Access, clock: Clock) -> Look:
     finally:
         port.close()
     if look.welcome is None:
-        raise Trouble(catalogue.NO_TERMINAL, port=port_url, cause=ENDS[CloseReason.NO_ANSWER])
-    match look.cause:
-        case LinkOver(reason):
-            raise Trouble(catalogue.LINK_LOST, port=port_url, cause=ENDS[reason])
-        case ChannelOver(words):
-            raise Trouble(catalogue.PEER_REFUSED, cause=words)
+        raise _cut_off(port_url, LinkOver(CloseReason.NO_ANSWER))
+    if look.cause is not None:
+        raise _cut_off(port_url, look.cause)
     return look
+
+
+def _cut_off(port_url: str, cause: LinkOver | ChannelOver) -> Trouble:
+    """The words are a job's, and half as much again to import as the rest: only where something went wrong."""
+    from .procedure import ENDS
+
+    match cause:
+        case LinkOver(CloseReason.NO_ANSWER as reason):
+            return Trouble(catalogue.NO_TERMINAL, port=port_url, cause=ENDS[reason])
+        case LinkOver(reason):
+            return Trouble(catalogue.LINK_LOST, port=port_url, cause=ENDS[reason])
+        case ChannelOver(words):
+            return Trouble(catalogue.PEER_REFUSED, cause=words)
 
 
 def who_answers(line: SerialLine, clock: Clock) -> Welcome | None:

@@ -26,7 +26,8 @@ from posdecom_agent.procedure import (
     carry_out,
     next_step,
 )
-from posdecom_agent.stations import REOPEN_PAUSE_S, AcquirerStations, JudgedDesk, RealStations, SerialLine
+from posdecom_agent.serial_line import SerialLine
+from posdecom_agent.stations import REOPEN_PAUSE_S, AcquirerStations, JudgedDesk, RealStations
 from posdecom_agent.trouble import Trouble
 from posdecom_agent.visit import CutOff, Goal, Unplugged
 from posdecom_protocol.certificates import Role

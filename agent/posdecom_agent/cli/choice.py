@@ -61,7 +61,7 @@ def _one_of(output: Output, chosen: Sequence[PortInfo]) -> str:
 
 def _serial_on(device: str) -> str | None:
     from ..line import WallClock
-    from ..stations import SerialLine
+    from ..serial_line import SerialLine
 
     welcome = who_answers(SerialLine(device), WallClock())
     return None if welcome is None else welcome.serial

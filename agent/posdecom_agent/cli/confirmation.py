@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from posdecom_protocol.documents.order import Order
 
     from ..plan import Plan
+    from ..serial_line import SerialLine
     from ..site import TechnicianSite
-    from ..stations import SerialLine
     from .output import Output
 
 MakePlan = Callable[[], "Plan"]
@@ -53,6 +53,12 @@ class Cable:
     baud: tuple[int, int]
     """At first, and at most."""
 
+    def line(self, url: str) -> SerialLine:
+        """The line at ``url``, with the same speeds and patience."""
+        from ..serial_line import SerialLine
+
+        return SerialLine(url, self.reopen_s, *self.baud)
+
 
 def confirmed_line(
     output: Output,
@@ -65,14 +71,14 @@ def confirmed_line(
 ) -> SerialLine:
     """Find the port, where the job still needs the terminal, and have the job confirmed."""
     from ..line import WallClock
-    from ..stations import SerialLine, access_of
+    from ..survey import access_of
     from .choice import find_port
     from .finish import so_far
     from .plan import make_plan
 
     known, clock = so_far(journal_folder, order), WallClock()
     url = find_port(output, cable.port_url, cable.select) if known.needs_terminal else cable.port_url or ""
-    line = SerialLine(url, cable.reopen_s, *cable.baud)
+    line = cable.line(url)
     confirm(
         order.body,
         given,

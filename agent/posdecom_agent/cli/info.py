@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 @pass_output
 def command(output: Output, port_url: str | None, select: str | None, site_folder: Path) -> None:
     from ..line import WallClock
+    from ..serial_line import SerialLine
     from ..site import TechnicianSite
-    from ..stations import SerialLine, access_of
-    from ..survey import look_at
+    from ..survey import access_of, look_at
     from .choice import find_port
 
     site = TechnicianSite.load(site_folder)

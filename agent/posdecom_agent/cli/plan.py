@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..approach import Access
     from ..line import Clock
     from ..plan import Plan
-    from ..stations import SerialLine
+    from ..serial_line import SerialLine
 
 
 @click.command(
@@ -38,8 +38,9 @@ def command(
     output: Output, port_url: str | None, select: str | None, site_folder: Path, order_file: Path
 ) -> None:
     from ..line import WallClock
+    from ..serial_line import SerialLine
     from ..site import TechnicianSite
-    from ..stations import SerialLine, access_of
+    from ..survey import access_of
     from .choice import find_port
     from .confirmation import plan_lines
     from .work import read_order

@@ -84,7 +84,7 @@ def command(
 ) -> int:
     from ..procedure import Step, carry_out
     from ..site import HOST_CA_FILE
-    from ..stations import JudgedDesk, RealStations, SerialLine
+    from ..stations import JudgedDesk, RealStations
     from . import finish, work
     from .absence import Absence, retire_absent
     from .confirmation import Cable, Given, confirmed_line
@@ -98,7 +98,7 @@ def command(
     work.require_erase(order.body)
     cable, given = Cable(port_url, select, reconnect_timeout, baud), Given(confirm_serial, plan_hash)
     line = confirmed_line(output, site, order, journal_folder, cable, given, CONSEQUENCE)
-    other = None if replacement_url is None else SerialLine(replacement_url, reconnect_timeout, *baud)
+    other = None if replacement_url is None else cable.line(replacement_url)
     with begun(output, journal_folder, order) as job:
         teller = Teller(output, job, clock)
         stations = RealStations(address, judged, teller.watch, clock, site=site, line=line, replacement=other)

@@ -34,7 +34,7 @@ def command(output: Output, port_url: str, site_folder: Path, cancellation_file:
     from ..line import WallClock, drive
     from ..ports import open_port
     from ..site import TechnicianSite
-    from ..stations import access_of
+    from ..survey import access_of
     from ..thaw import Thaw
 
     site, clock = TechnicianSite.load(site_folder), WallClock()

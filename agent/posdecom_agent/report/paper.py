@@ -108,6 +108,7 @@ class Paper:
         self._pdf.set_xmp_metadata(
             _METADATA.format(title=escape(title), author=escape(author), made=made.isoformat())
         )
+        self._advances: dict[tuple[str, str, float], float] = {}
         self._known = {False: self._add_font("text", REGULAR), True: self._add_font("bold", BOLD)}
         if font is not None:
             extra = self._add_font("extra", font)
@@ -181,7 +182,7 @@ class Paper:
 
     def width_mm(self, text: str, style: Style) -> float:
         self._use(text, style)
-        return float(self._pdf.get_string_width(text))
+        return self._wide(text)
 
     def fitted(self, text: str, style: Style, width: float) -> Style:
         """``style``, smaller as far as it takes for ``text`` to fit on one line, but never below five points."""
@@ -218,6 +219,8 @@ class Paper:
         self._pdf.add_font(family, fname=file)
         font = self._pdf.fonts[family]
         assert isinstance(font, TTFFont)
+        # each outline would be drawn once more for bounds that no reader uses: nearly half of a PDF's time
+        font.ttfont.recalcBBoxes = False
         return frozenset(font.cmap)
 
     def _use(self, text: str, style: Style) -> None:
@@ -232,21 +235,31 @@ class Paper:
         self._use(text, style)
         lines, line = [], ""
         for piece in _PIECES.findall(text):
-            if line and self._pdf.get_string_width((line + piece).rstrip()) > width:
+            if line and self._wide(line) + self._wide(piece.rstrip()) > width:
                 lines.append(line.rstrip())
                 line = ""
             line += piece if line else piece.lstrip()
-            while self._pdf.get_string_width(line.rstrip()) > width and len(line) > 1:
+            while self._wide(line.rstrip()) > width and len(line) > 1:
                 fits = self._fitting(line, width)
                 lines.append(line[:fits])
                 line = line[fits:]
         return [*lines, line.rstrip()]
 
+    def _wide(self, text: str) -> float:
+        """Width of ``text`` in the font in use; a character is as wide as it is, whatever stands beside it."""
+        font = self._pdf.font_family, self._pdf.font_size_pt
+        return sum(self._advance(one, *font) for one in text)
+
+    def _advance(self, character: str, family: str, size_pt: float) -> float:
+        """Looked up once: the library takes a text apart for directions and fallbacks each time that it measures."""
+        key = character, family, size_pt
+        if key not in self._advances:
+            self._advances[key] = float(self._pdf.get_string_width(character))
+        return self._advances[key]
+
     def _fitting(self, text: str, width: float) -> int:
         """How many characters of ``text`` fit; one at least."""
-        fits = (
-            count for count in range(len(text), 1, -1) if self._pdf.get_string_width(text[:count]) <= width
-        )
+        fits = (count for count in range(len(text), 1, -1) if self._wide(text[:count]) <= width)
         return next(fits, 1)
 
 
