@@ -17,6 +17,7 @@ from posdecom_protocol.certificates import Signer
 from posdecom_protocol.documents.certificate import CasePoint, Standing
 from posdecom_protocol.documents.kinds import NAME, SERIAL, TIME
 from posdecom_protocol.documents.order import ACCOUNT, Account, Order
+from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.limits import CONTEXTS_MAX
 from posdecom_protocol.messages import Inventory
@@ -101,7 +102,8 @@ def checked(order: Order, introduction: Introduction) -> Replacement:
             fault = next(_faults(order, peer, inventory), None)
             if fault is not None:
                 raise Trouble(catalogue.REPLACEMENT, serial=order.replacement, cause=fault)
-            return Replacement(order.replacement, inventory.model, peer.key_id, _accounts(inventory), at)
+            found = Replacement(order.replacement, inventory.model, peer.key_id, _accounts(inventory), at)
+            return _storable(found)
 
 
 def case_point(replacement: Replacement) -> CasePoint:
@@ -117,6 +119,14 @@ def case_point(replacement: Replacement) -> CasePoint:
 
 
 # --- private -----------------------------------------------------------------------------------------
+
+
+def _storable(replacement: Replacement) -> Replacement:
+    """A terminal may say longer names than a record takes; kept all the same, it would stop the job for ever."""
+    try:
+        return decode_replacement(encode_replacement(replacement))
+    except DocumentError as error:
+        raise Trouble(catalogue.REPLACEMENT, serial=replacement.serial, cause=error) from error
 
 
 def _faults(order: Order, peer: Signer, inventory: Inventory) -> Iterator[str]:

@@ -104,6 +104,11 @@ WRONG: dict[str, tuple[Introduction, int, str]] = {
         Exit.NO_TERMINAL,
         "it does not hold the numbers acquirer-a/123456789012345/TERM0009",
     ),
+    "a model that no record can hold": (
+        replace(THERE, inventory=replace(INVENTORY, model="")),
+        Exit.NO_TERMINAL,
+        "replacement.model: must be text of 1 to 80 characters",
+    ),
 }
 
 
