@@ -175,7 +175,7 @@ def settle(
 def _converse(
     engine: Settlement, job: Job, connection: Connection, clock: Clock, watch: Callable[[], None]
 ) -> SettleEnd | None:
-    """On one connection, until the engine ends or the connection does (None)."""
+    """On one connection, until the engine ends, or the connection does (None), or the engine gives it up (None)."""
     engine.connected(clock.now())
     while True:
         end = journal_events(engine, job, watch)
@@ -191,3 +191,5 @@ def _converse(
                 return None
             engine.receive(received, clock.now())
         engine.tick(clock.now())
+        if engine.wants_new_connection:
+            return journal_events(engine, job, watch)

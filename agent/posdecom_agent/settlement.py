@@ -12,7 +12,8 @@ The caller's part, in this order, whenever something happened (`receive`, `tick`
 So an outcome is in the journal before another message is on its way, and a new `Settlement` built from the journal
 goes on where the old one stood. What was under way is sent again as the same bytes; the host answers 94 if it had
 them. Silence and lost connections are met the same way, a bounded number of times; then `Stopped` names why. Until
-the host has answered again, what is repeated goes out one message at a time: a dead host is not flooded.
+the host has answered again, what is repeated goes out one message at a time: a dead host is not flooded. Where a repeat
+is not answered either, `wants_new_connection` asks the caller to close this one and make another.
 
 Not here: sockets and their reconnection, the journal, other contexts, and judging answers (dialects.py).
 """
@@ -40,6 +41,11 @@ ANSWER_TIMEOUT_S: Final = 60.0
 
 RESENDS_MAX: Final = 3
 """UnionPay's usual limit for repeating a reversal; each answer of the host to anything begins the count again."""
+
+
+SENDS_PER_CONNECTION: Final = 2
+"""A silence may be a slow host's. A repeat that nothing answers either may have gone into a connection that is open on
+this side only, because a router in between forgot it: the next one goes over another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,9 @@ class _Exchange:
     request: IsoMessage
     answered_by: Identity
     sends: int = 0
-    """Since the host last answered anything."""
+    """Since the host last answered anything..."""
+    sends_here: int = 0
+    """... or this connection was made."""
     due: bool = True
     """To be sent, or sent again."""
     deadline: float | None = None
@@ -157,6 +165,8 @@ class Settlement:
         """The oldest first."""
         self._is_wary = False
         """Nothing was answered since a silence or a lost connection."""
+        self.wants_new_connection = False
+        """This one may be dead without a sign of it: close it and say so by `disconnected`."""
         self.ignored = 0
         """Answers that belonged to nothing: late, duplicate, foreign or malformed."""
         self._go_on()
@@ -167,6 +177,9 @@ class Settlement:
         """A connection to the host is up: what is under way goes out (again) on it."""
         self._stream = LengthPrefix()
         self._connected = True
+        self.wants_new_connection = False
+        for one in self._under_way.values():
+            one.sends_here = 0
 
     def disconnected(self, now: float) -> None:
         """The connection is gone; the driver tries to make another, and this object asks for nothing meanwhile."""
@@ -186,6 +199,7 @@ class Settlement:
     def tick(self, now: float) -> None:
         """Time has passed; does something only at `deadline`."""
         late = [one for one in self._under_way.values() if one.deadline is not None and now >= one.deadline]
+        self.wants_new_connection |= any(one.sends_here >= SENDS_PER_CONNECTION for one in late)
         self._send_again(late)
 
     # --- what it wants
@@ -205,6 +219,7 @@ class Settlement:
             return b""
         exchange.due = False
         exchange.sends += 1
+        exchange.sends_here += 1
         exchange.deadline = now + self._answer_timeout_s
         return frame_message(exchange.data)
 
@@ -304,7 +319,7 @@ class Settlement:
         del self._under_way[exchange.answered_by]
         self._is_wary = False
         for one in self._under_way.values():
-            one.sends = 0
+            one.sends = one.sends_here = 0
         self._outcomes[exchange.sequence] = outcome
         self._concluded[exchange.answered_by] = exchange.phase, outcome
         self._events.append(Answered(exchange.sequence, outcome, hashlib.sha256(answer).digest()))

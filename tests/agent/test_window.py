@@ -280,3 +280,39 @@ def test_eight_under_way_bring_four_times_the_speed_of_one_over_a_far_host() -> 
             carry_out(job, Courier.to(acquirer), lambda step, words: None, Step.SETTLE)
         seconds[window] = acquirer.time_s - LATER
     assert seconds[1] > 4 * seconds[WINDOW]
+
+
+def test_a_connection_that_is_open_on_this_side_only_is_given_up_after_the_first_repeat() -> None:
+    """A router in between forgot it: nothing says so, and every repeat on it would be in vain."""
+    silent_at_the_third = Rule(HostFault.SILENCE, at=frozenset({3}))
+    acquirer = Acquirer.open([silent_at_the_third], size=20)
+    job = Laptop(acquirer.case).start()
+    carry_out(job, Courier.to(acquirer), lambda step, words: None, Step.SETTLE)
+    assert 2 * ANSWER_TIMEOUT_S <= acquirer.time_s - LATER < 2 * ANSWER_TIMEOUT_S + 30
+
+
+def silence(settlement: Settlement, number: int) -> bool:
+    """The deadlines of all that is under way pass for the ``number``-th time; whether it gives the connection up."""
+    now = NOW + number * (ANSWER_TIMEOUT_S + 1)
+    settlement.tick(now)
+    sent(settlement, now)
+    return settlement.wants_new_connection
+
+
+def test_a_connection_is_given_up_after_two_silences_in_a_row_and_a_new_one_starts_afresh() -> None:
+    settlement = begun_at(ItemKind.UPLOAD)
+    sent(settlement)
+    assert [silence(settlement, 1), silence(settlement, 2)] == [False, True]
+    settlement.disconnected(NOW)
+    settlement.connected(NOW)
+    assert not settlement.wants_new_connection
+
+
+def test_an_answer_to_anything_is_proof_that_the_connection_lives() -> None:
+    settlement = begun_at(ItemKind.UPLOAD)
+    _, other, *_ = sent(settlement)
+    assert not silence(settlement, 1)
+    settlement.receive(answer(other), NOW)
+    settlement.events()
+    sent(settlement, NOW + 1)
+    assert not silence(settlement, 2)
