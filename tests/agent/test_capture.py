@@ -157,11 +157,8 @@ def test_a_header_made_of_noise_hides_no_frame_behind_it() -> None:
     assert [packet.data for packet in found] == [hello(), header, frame_of(b"real")]
 
 
-def test_a_connection_in_the_clear_that_nobody_here_knows_is_captured_without_its_bodies(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("posdecom_agent.capture._SHOWN", frozenset({Service.IDENTIFY}))
-    found = captured(hello(Service.PROOFS) + frame_of(SECRET) + b"torn " + SECRET)
+def test_a_salvage_is_captured_without_its_bodies() -> None:
+    found = captured(hello(Service.SALVAGE) + frame_of(SECRET) + b"torn " + SECRET)
     assert SECRET not in b"".join(packet.data for packet in found)
     assert [packet.comment for packet in found] == [None, REDACTED, REDACTED]
     assert found[1].data == frame_of(bytes(len(SECRET))), "its length, and a CRC that fits"
@@ -264,7 +261,7 @@ def dissected(path: Path) -> list[dict[str, str]]:
     return [{name: values[0] for name, values in packet["_source"]["layers"].items()} for packet in shown]
 
 
-NOISY = FaultPlan(Noise(flip=2e-4, drop=1e-4, garbage=0.05))
+NOISY = FaultPlan(Noise(flip=3e-4, drop=1e-4, garbage=0.2))
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
 
@@ -291,7 +288,7 @@ def test_wireshark_sees_the_frames_that_our_own_decoder_sees(
         assert sum(good.values()) > 20
     damaged = [packet for packet in shown if packet.get("posdecom.crc.status", "1") != "1"]
     noise = [packet for packet in shown if "posdecom.noise" in packet]
-    assert bool(damaged) == bool(noise) == is_noisy
+    assert bool(damaged) == bool(noise) == is_noisy, "garbage comes before one chunk in five"
 
 
 @needs_tshark

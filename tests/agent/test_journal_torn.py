@@ -17,7 +17,7 @@ from posdecom_agent.journal import JournalCorrupt, Row, SqliteJournal
 
 APPENDS = [[Row("item", 10 * n + k, bytes([n]) * (900 * n)) for k in range(3)] for n in range(1, 6)]
 
-STEP = 1021
+STEP = 4093
 """Bytes between two cuts; prime, so that cuts fall at every place of a page over the run."""
 
 

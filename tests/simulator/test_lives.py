@@ -20,7 +20,7 @@ from posdecom_simulator.terminal.hardware import Place, place_of
 from terminal_life import Estate, TerminalLife
 
 LIVES: Final = 100
-GROUPS: Final = 4
+GROUPS: Final = 20
 """So that they can run side by side."""
 STEPS_MAX: Final = 12
 IDENTITY: Final = {slot.name for slot in slots.IDENTITY}
