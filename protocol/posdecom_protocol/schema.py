@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -152,10 +153,10 @@ class Choice(Generic[E]):
         return int(value)
 
     def unpack(self, value: Value, where: str) -> E:
-        members = {member.value: member for member in self.of}
-        if not isinstance(value, int) or isinstance(value, bool) or value not in members:
-            raise DocumentError(where, N_("is no {name}", name=self.of.__name__))
-        return members[value]
+        if isinstance(value, int) and not isinstance(value, bool):
+            with suppress(ValueError):
+                return self.of(value)
+        raise DocumentError(where, N_("is no {name}", name=self.of.__name__))
 
     def text(self, value: E) -> str:
         return value.name.lower().replace("_", " ")

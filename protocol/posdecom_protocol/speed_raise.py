@@ -122,8 +122,9 @@ class SpeedRaise:
 
     @property
     def due_at(self) -> float | None:
-        due = [at for at in (self._due_at, self._fall_back_at) if at is not None]
-        return min(due, default=None)
+        if self._due_at is None or self._fall_back_at is None:
+            return self._fall_back_at if self._due_at is None else self._due_at
+        return min(self._due_at, self._fall_back_at)
 
     @property
     def has_outgoing(self) -> bool:

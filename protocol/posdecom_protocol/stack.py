@@ -243,6 +243,8 @@ class Stack:
     def _feed_link(self) -> None:
         if self._channel is not None:
             self._outgoing += self._channel.bytes_to_send()
+        if not self._outgoing:
+            return
         room = min(self._link.room(), len(self._outgoing))
         if room:
             self._link.send(bytes(self._outgoing[:room]))
