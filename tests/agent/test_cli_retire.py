@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+import posdecom_agent.cli.finish
 import posdecom_agent.line
 import posdecom_agent.stations
 import posdecom_agent.survey
@@ -55,6 +56,8 @@ def stations(case: Case, monkeypatch: pytest.MonkeyPatch) -> CaseStations:
     made = CaseStations(case)
     monkeypatch.setattr(posdecom_agent.stations, "RealStations", lambda *_, **__: made)
     monkeypatch.setattr(posdecom_agent.line, "WallClock", Clock)
+    # half a second each, and test_report.py and the demo's tests look at it
+    monkeypatch.setattr(posdecom_agent.cli.finish, "leave_pdf", lambda *_: None)
     return made
 
 
