@@ -114,6 +114,24 @@ def test_what_is_no_text_or_too_large_is_named_and_not_read() -> None:
         read_case(b"#" * (CASE_BYTES_MAX + 1))
 
 
+BOMBS = {
+    # of a key of so many parts tomllib takes the square: minutes for what fits into a case
+    "1: file: more than 1024": b"x" + b".a" * 2_000 + b" = 1",
+    "TOML: Nested": b"x = " + b"[\n" * 20_000,
+    "1: file: more than": b"x = " + b"1" * 5_000,
+    "k0: there is no": b"".join(b"k%d = 1\n" % number for number in range(2_000)),
+    "1: equipment.1.kind: is missing": b"[[equipment]]\n" * 2_000,
+}
+
+
+@pytest.mark.parametrize("first", BOMBS)
+def test_a_file_that_was_made_to_keep_the_reader_busy_is_refused_with_few_words(first: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        read_case(BOMBS[first])
+    assert str(caught.value).startswith(first)
+    assert len(caught.value.problems) < 200
+
+
 def test_what_is_expected_and_not_answered_is_open_and_what_does_not_apply_is_not_listed() -> None:
     standing = {point.point: point.standing for point in stated_points(read(FULL))}
     assert standing["application.submitted"] is Standing.STATED

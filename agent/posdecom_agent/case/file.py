@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -17,6 +17,12 @@ from ..wording import N_
 from .points import BY_NAME, SECTIONS, Point, Section
 
 CASE_BYTES_MAX: Final = 256 * 1024
+LINE_CHARACTERS_MAX: Final = 1024
+"""Three times the longest text; of a key with thousands of parts in one line `tomllib` takes the square."""
+
+UNKNOWN_SHOWN_MAX: Final = 20
+"""Of one table: each is looked for in the whole file."""
+
 ROW_CHARACTERS_MAX: Final = 400
 
 HashOf: TypeAlias = Callable[[str], str | None]
@@ -72,6 +78,7 @@ def _parse(data: bytes) -> tuple[str, dict[str, Any]]:
         raise CaseError([Problem(0, "file", N_("more than {count} bytes", count=CASE_BYTES_MAX))])
     try:
         text = data.decode()
+        _check_lines(text)
         return text, tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
@@ -80,6 +87,15 @@ def _parse(data: bytes) -> tuple[str, dict[str, Any]]:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         reason = str(error).partition(" (at ")[0]
         raise CaseError([Problem(int(found[1]) if found else 0, "TOML", reason)]) from error
+    except RecursionError as error:
+        raise CaseError([Problem(0, "TOML", "Nested too deeply")]) from error
+
+
+def _check_lines(text: str) -> None:
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > LINE_CHARACTERS_MAX:
+            reason = N_("more than {count} characters", count=LINE_CHARACTERS_MAX)
+            raise CaseError([Problem(number, "file", reason)])
 
 
 class _Reader:
@@ -105,15 +121,15 @@ class _Reader:
             return
         if len(tables) > section.rows_max:
             self._wrong(section, len(tables), "", N_("more than {count} of them", count=section.rows_max))
-        for number, table in enumerate(tables, 1):
+        for number, table in enumerate(tables[: section.rows_max], 1):
             text = self._row(section, number, table)
             if len(text) > ROW_CHARACTERS_MAX:
                 self._wrong(section, number, "", N_("more than {count} characters", count=ROW_CHARACTERS_MAX))
             yield f"{section.name}.{number}", text
 
-    def unknown(self, table: Mapping[str, object], known: Iterable[str], where: str, row: int = 0) -> None:
-        for name in table.keys() - set(known):
-            near = difflib.get_close_matches(name, list(known), 1)
+    def unknown(self, table: Mapping[str, object], known: Collection[str], where: str, row: int = 0) -> None:
+        for name in [name for name in table if name not in known][:UNKNOWN_SHOWN_MAX]:
+            near = difflib.get_close_matches(name, known, 1)
             reason = (
                 N_('there is no such key; did you mean "{near}"?', near=near[0])
                 if near
