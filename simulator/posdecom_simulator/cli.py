@@ -27,6 +27,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "world": ("posdecom_world.command", "Whole decommissions in virtual time, with faults, from seeds."),
 }
 
+EXTRAS: Final = {"apsw": "world"}
+"""Packages that only an extra of the distribution brings, by their module."""
+
 
 class LazyGroup(click.Group):
     """Lists commands from the table; imports a command's module when it is called."""
@@ -37,7 +40,13 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found = importlib.import_module(COMMANDS[cmd_name][0], __package__).command
+        try:
+            found = importlib.import_module(COMMANDS[cmd_name][0], __package__).command
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            hint = f"pip install 'posdecom[{EXTRAS[error.name]}]'"
+            raise click.ClickException(f"this needs the package {error.name}: {hint}") from error
         assert isinstance(found, click.Command)
         return found
 

@@ -62,8 +62,11 @@ def _one(seed: int, records: int, tier: str, plan: FaultPlan, wants_shrink: bool
     except AssertionError as error:
         click.echo(f"FAILED {type(error).__name__}: {error}")
         if wants_shrink:
-            smaller = _shrink(seed, records, tier, plan, type(error))
-            click.echo(f"fewer faults are enough: {smaller}\n--plan '{encode_plan(smaller)}'")
+            smaller, fewer = _shrink(seed, records, tier, plan, type(error))
+            click.echo(f"enough are {fewer} records and: {smaller}")
+            click.echo(
+                f"posdecom-sim world --seed {seed} --records {fewer} --tier {tier} --plan '{encode_plan(smaller)}'"
+            )
         return 1
     click.echo(
         f"{result.state.name}: {result.runs} runs, {result.steps} steps, {result.seconds:.1f} virtual s"
@@ -73,15 +76,20 @@ def _one(seed: int, records: int, tier: str, plan: FaultPlan, wants_shrink: bool
     return 0
 
 
-def _shrink(seed: int, records: int, tier: str, plan: FaultPlan, kind: type[AssertionError]) -> FaultPlan:
-    def fails(smaller: FaultPlan) -> bool:
+def _shrink(
+    seed: int, records: int, tier: str, plan: FaultPlan, kind: type[AssertionError]
+) -> tuple[FaultPlan, int]:
+    """Faults that are still enough, and records: the fewest with which they are, if not as many as there were."""
+
+    def fails(smaller: FaultPlan, records: int) -> bool:
         try:
             run(seed, records, tier, smaller)
         except AssertionError as error:
             return type(error) is kind
         return False
 
-    return shrunk(plan, fails)
+    fewer = next((number for number in range(records) if fails(plan, number)), records)
+    return shrunk(plan, lambda smaller: fails(smaller, fewer)), fewer
 
 
 def _many(seeds: Iterable[int], tier: str, jobs: int, minutes: float | None) -> int:

@@ -11,18 +11,28 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from inspect import isfunction
 from itertools import islice
 from typing import Final
 
 from posdecom_protocol.documents.certificate import State
 from posdecom_simulator.world.faults import Fault
 
+from . import invariants
 from .run import Result, plan_of, records_of, run
 
 SEEDS_PER_TASK: Final = 8
 KINDS_MIN: Final = 2
 SHARE_WITH_KINDS_MIN: Final = 0.9
 """So many seeds must have had `KINDS_MIN` kinds of fault or more."""
+
+
+EVERY_INVARIANT: Final = frozenset(
+    name
+    for name, one in vars(invariants).items()
+    if isfunction(one) and one.__module__ == invariants.__name__ and not name.startswith("_")
+) - {"state_of", "canary"}
+"""By name: all functions that judge something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class Totals:
     def shortcomings(self) -> list[str]:
         """Why these runs prove less than they should; empty if they do not."""
         found = [f"no {fault} ever struck" for fault in Fault if not self.fired[fault]]
+        found += [f"{one} was never checked" for one in sorted(EVERY_INVARIANT) if not self.checked[one]]
         if self.with_kinds < SHARE_WITH_KINDS_MIN * self.results:
             found.append(f"only {self.with_kinds} of {self.results} seeds had {KINDS_MIN} kinds of fault")
         return found
