@@ -52,7 +52,7 @@ class Account:
     rss_max_kib: int = 0
 
 
-SLICE_S: Final = 0.1
+SLICE_S: Final = 0.02
 
 
 def cpu_s() -> float:
