@@ -59,7 +59,7 @@ def open_shop(
 def freeze_day(day: Sequence[Transaction], rules: Rules, contexts: tuple[Context, ...] = CONTEXTS) -> Shop:
     """Any day, stored and frozen."""
     keys = terminal_keys()
-    stored = tuple(store_transaction(one, keys) for one in day)
+    stored = tuple(store_transaction(one, keys, contexts[one.context].currency) for one in day)
     stans = StanCounter(day[-1].stan if day else 0)
     return Shop(tuple(day), stored, prepare(contexts, stored, keys, stans, rules))
 

@@ -1,4 +1,5 @@
 """A terminal that is dead, lost or elsewhere: nothing is read and nothing erased, and a certificate says exactly that.
+Or one that was tampered with in service: its records were read without its signature, and the certificate says that.
 
 The order lists the key identifiers that the acquirer has to revoke. The certificate that comes out is *unattested*; the
 acquirer's closure over it proves that its side forgot the terminal, which is all that can be proved.

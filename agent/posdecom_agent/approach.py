@@ -173,7 +173,7 @@ class Approach:
                 case Arrived(message):
                     self._arrived(message, now)
                 case Lost() if self._can_only_salvage():
-                    self._stack = self._greet(Service.PROOFS, now)
+                    self._stack = self._greet(Service.SALVAGE, now)
                 case Lost(cause):
                     self._end(Over(self._told(cause)))
 
@@ -208,7 +208,7 @@ class Approach:
         """In the clear nobody confirms anything; in a channel the terminal speaks first."""
         assert self._welcome is not None
         self._opened = True
-        if self._service is Service.PROOFS:
+        if self._service is not Service.CHANNEL:
             self._confirmed = True
             self._events.append(Ready(self._welcome.state, in_clear=True))
 

@@ -358,6 +358,24 @@ CANCELLATION_REFUSED: Final = Entry(
     (N_("get a cancellation for exactly this seal from the acquirer"),),
 )
 
+SALVAGED: Final = Entry(
+    "PD-E66",
+    "salvaged",
+    Exit.ERASE_REFUSED,
+    N_(
+        "terminal {serial} was tampered with: its keys are gone, and nothing can be sealed or erased any more"
+    ),
+    "{cause}",
+    (
+        N_("keep the terminal in custody; the next step needs it no more"),
+        N_(
+            "posdecom retire --absent under the same order, with --desk: certifies it and hands the records over"
+        ),
+        N_(
+            "an order that lists no key to revoke does not do: get one made with --revoke, and read out again"
+        ),
+    ),
+)
 CASE: Final = Entry(
     "PD-E70",
     "case",
@@ -394,6 +412,6 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
     DISK_FULL, STORAGE_FAILED, JOURNAL_BUSY, JOURNAL_CORRUPT, UNSAFE_PLACE,
     DOCUMENT, HOST, HOST_UNREACHABLE, WAITING, MISMATCH, CUSTODY_INCOMPLETE, RECEIPT_REFUSED,
     NOT_YET, PURGE_CUT, HOST_UNTRUSTED, ERASE_REFUSED, ERASE_UNVERIFIED, ORDER_REFUSED, THAWED,
-    CANCELLATION_REFUSED, REPLACEMENT, CASE, GLYPHS, NOT_ABSENT,
+    CANCELLATION_REFUSED, REPLACEMENT, SALVAGED, CASE, GLYPHS, NOT_ABSENT,
 )
 # fmt: on

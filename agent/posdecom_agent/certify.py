@@ -53,6 +53,7 @@ def certify(job: Job, technician: str, key: SigningKey, anchors: Anchors, versio
         supersedes=None if job.certificate is None else digest(job.certificate),
         revoke=order.body.revoke,
         remedies=job.remedies,
+        salvage=None if job.seal is not None else job.salvage,
     )
     verdict = judge(issue(draft, key), anchors)
     return issue(replace(draft, stated=verdict.state_at_terminal), key)

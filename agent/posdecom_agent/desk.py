@@ -1,4 +1,4 @@
-"""The release desk over HTTP: three calls, each repeatable. docs/desk.openapi.json is the contract.
+"""The release desk over HTTP: four calls, each repeatable. docs/desk.openapi.json is the contract.
 
 `_ask` makes one call and turns whatever comes back into a `DeskReply`; only `over_http` knows sockets. The desk's name
 is not authenticated by this module where the URL is plain http: what it answers is signed, and judged by whoever uses
@@ -19,7 +19,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from posdecom_protocol.custody import MEDIA_TYPE, decode_receipts, encode_custody
+from posdecom_protocol.custody import MEDIA_TYPE, decode_receipts, encode_custody, encode_salvage
 from posdecom_protocol.documents import open_document
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.errors import DocumentError, MessageError
@@ -27,7 +27,7 @@ from posdecom_protocol.limits import ITEMS_MAX, MESSAGE_BYTES_MAX
 from posdecom_protocol.wording import N_
 
 from .job import Job
-from .procedure import ClosedBy, Declined, DeskReply, Missing, Pending, Receipts, Unreachable
+from .procedure import Accounted, ClosedBy, Declined, DeskReply, Missing, Pending, Receipts, Unreachable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -121,9 +121,19 @@ class Desk:
         return posted or Unreachable(N_("the desk does not know the call to post a seal"))
 
     def ask_closure(self, job: Job) -> DeskReply:
-        """Post the certificate; the desk answers the same one with the same closure."""
+        """Post the certificate; the desk answers the same one with the same closure.
+
+        Salvaged records go before it: nothing is closed while they are here alone.
+        """
+        if job.salvage_is_complete and not isinstance(reply := self._hand_over(job), Accounted):
+            return reply
         posted = self._ask("POST", "/v1/certificates", job.certificate, DOCUMENT_MEDIA_TYPE)
         return posted or Unreachable(N_("the desk does not know the call to post a certificate"))
+
+    def _hand_over(self, job: Job) -> DeskReply:
+        body = b"".join(encode_salvage(job.order.data, job.salvaged_messages()))
+        posted = self._ask("POST", "/v1/salvages", body, MEDIA_TYPE)
+        return posted or Unreachable(N_("the desk does not know the call to post salvaged records"))
 
     def _poll(self, seal_digest: bytes) -> DeskReply | None:
         return self._ask("GET", f"/v1/seals/{seal_digest.hex()}", None, "")
@@ -156,6 +166,8 @@ def _understood(status: int, body: bytes) -> DeskReply:
             case 200 if body[:1] == b"\xd2":
                 open_document(body, Closure)
                 return ClosedBy(body)
+            case 200 if body[:1] == b"{":
+                return Accounted()
             case 200:
                 return Receipts(decode_receipts(body))
             case 202:

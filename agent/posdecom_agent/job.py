@@ -4,8 +4,10 @@ Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequen
 meaning), ``settled`` (context), ``again`` (sequence), ``receipt`` (1, 2), ``erasing`` (0),
 ``replacement`` (0), ``evidence`` (0), ``certificate`` and its ``closure`` (0; then one more for each that supersedes
 the one before),
-``remedy`` (0 ...: what somebody states about held money), ``case`` (0 ...: each version of the paperwork), ``absent`` (0); after a
-purge ``purged`` (0: time and the head before) and ``item-hash`` (sequence) in place of the items.
+``salvaged`` (number of its first record: a `messages.Salvaged`, as it came),
+``remedy`` (0 ...: what somebody states about held money), ``case`` (0 ...: each version of the paperwork), ``absent``
+(0); after a purge ``purged`` (0: time and the head before), ``item-hash`` (sequence) in place of the items, and
+``salvage`` (0: what the certificate says of them) in place of the salvaged records.
 """
 
 from __future__ import annotations
@@ -14,15 +16,19 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from posdecom_protocol import cbor
+from posdecom_protocol.custody import read_salvaged
 from posdecom_protocol.documents import Signed, open_document
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.remedy import REMEDY, Remedy
+from posdecom_protocol.documents.salvage import RECORDS_MAX, SALVAGE, Salvage
 from posdecom_protocol.documents.seal import Seal, item_ranges_hold
 from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.held import held_items
 from posdecom_protocol.limits import ITEM_BYTES_MAX
+from posdecom_protocol.messages import Salvaged, encode
 from posdecom_protocol.records import CHAIN_START, Item, chain, decode_item
+from posdecom_protocol.salvage import decode_salvaged, salvage_of
 from posdecom_protocol.wording import N_
 
 from .dialects import Outcome, decode_outcome, encode_outcome
@@ -48,6 +54,8 @@ class Job:
         self._stored = 0
         self._head = CHAIN_START
         self._outcomes: dict[int, Outcome] = {}
+        self._salvaged = 0
+        self._salvage_total: int | None = None
         self._settled: set[int] = set()
         self._offered_again: set[int] = set()
         for row in journal.rows():
@@ -83,6 +91,30 @@ class Job:
     @property
     def custody_is_complete(self) -> bool:
         return self.items_missing == 0
+
+    @property
+    def salvaged_stored(self) -> int:
+        """Records 1 to this number of a tampered terminal are here: stored and synced."""
+        return self._salvaged
+
+    @property
+    def salvage_is_complete(self) -> bool:
+        """All that a tampered terminal says it has, which may be nothing."""
+        return self._salvaged == self._salvage_total
+
+    def salvaged_messages(self) -> Iterator[bytes]:
+        """The records as they came, for the desk."""
+        return (row.body for row in self._journal.rows("salvaged"))
+
+    @property
+    def salvage(self) -> Salvage | None:
+        """What was salvaged, once all of it is here."""
+        held = self._journal.find("salvage", 0)
+        if held is not None:
+            return SALVAGE.unpack(cbor.decode(held, "salvage"), "salvage")
+        if not self.salvage_is_complete:
+            return None
+        return salvage_of(one for body in self.salvaged_messages() for one in read_salvaged(body).records)
 
     @property
     def receipts(self) -> tuple[bytes, ...]:
@@ -220,6 +252,21 @@ class Job:
             raise DocumentError("items", N_("do not add up to the seal's chain head"))
         self._add([Row("item", sequence, item) for sequence, item in enumerate(items, first)])
 
+    def keep_salvaged(self, message: Salvaged) -> None:
+        """Take the next records of a tampered terminal into custody. Nobody signed them; the desk checks their MACs."""
+        last = self._salvaged + len(message.records)
+        total = message.total if self._salvage_total is None else self._salvage_total
+        if (message.first, message.total) != (self._salvaged + 1, total) or not last <= total <= RECORDS_MAX:
+            raise DocumentError("salvaged records", N_("came out of sequence"))
+        try:
+            for record in message.records:
+                decode_salvaged(record)
+        except MessageError as error:
+            raise DocumentError("salvaged records", N_("one is malformed")) from error
+        if self._salvage_total is None:
+            self._journal.reserve(total * ITEM_BYTES_MAX + _RESERVE_FOR_DOCUMENTS_BYTES)
+        self._add([Row("salvaged", message.first, encode(message))])
+
     def keep_outcome(self, sequence: int, outcome: Outcome, answer_digest: bytes) -> None:
         self._add([Row("outcome", sequence, answer_digest + encode_outcome(outcome))])
 
@@ -283,6 +330,12 @@ class Job:
             case "item":
                 self._stored += 1
                 self._head = chain(self._head, self._stored, row.body)
+            case "salvaged":
+                message = read_salvaged(row.body)
+                self._salvaged, self._salvage_total = (
+                    message.first - 1 + len(message.records),
+                    message.total,
+                )
             case "outcome":
                 self._outcomes[row.key] = decode_outcome(row.body[DIGEST_BYTES:])
             case "settled":

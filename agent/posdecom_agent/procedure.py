@@ -25,6 +25,7 @@ from .catalogue import Entry
 from .job import Job
 from .refusals import REFUSALS
 from .replacement import Introduction, checked
+from .salvage import salvaged_trouble
 from .settlement import Finished, Reason, Stopped
 from .trouble import Trouble
 from .visit import (
@@ -107,11 +108,16 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounted:
+    """The desk has the salvaged records, and has compared them with its books."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unreachable:
     reason: str
 
 
-DeskReply: TypeAlias = Receipts | ClosedBy | Pending | Missing | Declined | Unreachable
+DeskReply: TypeAlias = Receipts | ClosedBy | Pending | Missing | Declined | Accounted | Unreachable
 SettleEnd: TypeAlias = Finished | Stopped | Unreachable
 
 
@@ -170,7 +176,6 @@ _DONE: Final[tuple[tuple[Step, Callable[[Job], bool]], ...]] = (
 
 
 # --- carrying it out -----------------------------------------------------------------------------
-
 
 _ORDER: Final = tuple(Step)
 
@@ -362,6 +367,8 @@ _REFUSED: Final[dict[str, Entry]] = {
 def _visit_trouble(job: Job, end: TurnedDown | WrongTerminal | WasThawed | BadDocument | Silent) -> Trouble:
     match end:
         case TurnedDown(request, reason):
+            if reason is Refusal.TAMPERED and job.salvage is not None:
+                return salvaged_trouble(job.order.body.serial, job.salvage)
             if reason is Refusal.BUSY:
                 return Trouble(catalogue.WAITING, party=N_("the terminal"), cause=REFUSALS[reason])
             return Trouble(_REFUSED[request], cause=REFUSALS[reason])
@@ -401,7 +408,7 @@ def _desk_trouble(reply: DeskReply) -> Trouble:
             )
         case Unreachable(reason):
             return Trouble(catalogue.HOST_UNREACHABLE, party=N_("the release desk"), cause=reason)
-        case Receipts() | ClosedBy() | Pending():
+        case Receipts() | ClosedBy() | Pending() | Accounted():
             return _no_desk(N_("it answers something else than it was asked"))
 
 

@@ -1,9 +1,9 @@
 """Destroys the transactions of a closed job on this laptop. What stays: documents, outcomes, and each item's hash.
 
 The journal is append-only, so nothing is taken out of it: a new one is written beside it, whose first row notes when
-the purge was and the old journal's head, and in which every item is its SHA-256. Once that is durable the old file is
-overwritten and the new one takes its name. Cut anywhere, running it again ends the same: the new file is all there or
-empty, because its rows are one transaction.
+the purge was and the old journal's head, in which every item is its SHA-256, and salvaged records are what their
+certificate says of them. Once that is durable the old file is overwritten and the new one takes its name. Cut
+anywhere, running it again ends the same: the new file is all there or empty, because its rows are one transaction.
 
 Overwriting is all that a program can do; a flash drive may keep old pages. What they hold is ciphertext that this
 laptop never had a key for, and masked summaries.
@@ -17,6 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from posdecom_protocol import cbor
+from posdecom_protocol.documents.salvage import SALVAGE
+
+from .job import Job
 from .journal import Journal, Row, SqliteJournal
 from .storage import storage_error
 
@@ -57,8 +61,11 @@ def purged_rows(journal: Journal, now: float) -> Iterator[Row]:
     for row in journal.rows():
         if row.kind == "item":
             yield Row("item-hash", row.key, hashlib.sha256(row.body).digest())
-        else:
+        elif row.kind != "salvaged":
             yield row
+    salvage = Job(journal).salvage
+    if salvage is not None:
+        yield Row("salvage", 0, cbor.encode(SALVAGE.pack(salvage)))
 
 
 def _is_written(fresh: Path) -> bool:

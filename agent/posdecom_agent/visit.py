@@ -33,11 +33,13 @@ from posdecom_protocol.messages import (
     ProofKind,
     ReadItems,
     ReadPacked,
+    ReadSalvage,
     Refusal,
     Refused,
     Released,
     Reply,
     Request,
+    Salvaged,
     Sealed,
     StartErase,
     Thawed,
@@ -258,6 +260,8 @@ class Visit:
                 if not self._job.custody_is_complete:
                     self._wait_for_answer(now)
                     return
+            case Salvaged():
+                self._job.keep_salvaged(reply)
             case Released(state):
                 self._state = state
             case Erasing():
@@ -310,6 +314,8 @@ class Visit:
         match step:
             case OfferOrder() if self._state is not LifecycleState.ACTIVE:
                 return GetProof(ProofKind.SEAL)
+            case OfferOrder() if not self._job.salvage_is_complete:
+                return ReadSalvage(self._job.salvaged_stored + 1)
             case OfferOrder() | OfferRelease() | StartErase():
                 return TurnedDown(type(step).__name__, Refusal.TAMPERED)
             case _:
@@ -387,6 +393,7 @@ ANSWERS: Final[dict[type[object], type[object]]] = {
     OfferOrder: Sealed,
     ReadItems: Items,
     ReadPacked: PackedItems,
+    ReadSalvage: Salvaged,
     OfferRelease: Released,
     StartErase: Erasing,
 }

@@ -58,6 +58,7 @@ def open_chain(data: bytes, anchors: Anchors) -> tuple[Chain, Signers]:
     chain = _read(certificate, rest)
     _check_predecessors(chain)
     _check_remedies(chain)
+    _check_salvage(chain)
     signers = {**dict(_signers(chain, anchors)), "certificate": technician}
     if chain.closure is not None:
         signers["closure"] = _closer(chain, chain.closure, anchors)
@@ -174,6 +175,18 @@ def _check_links(chain: Chain, anchors: Anchors, signers: Signers) -> None:
         raise DocumentError("closure", N_("is not under the authority that gave the order"))
 
 
+def _check_salvage(chain: Chain) -> None:
+    salvage = chain.certificate.body.salvage
+    if salvage is None:
+        return
+    if chain.order is None or chain.seal is not None:
+        raise DocumentError("certificate.salvage", N_("is there without an order, or beside a seal"))
+    counted = sum(one.debit.count + one.credit.count for one in salvage.sums)
+    currencies = [one.currency for one in salvage.sums]
+    if counted > salvage.count or currencies != sorted(set(currencies)):
+        raise DocumentError("certificate.salvage", N_("does not add up"))
+
+
 def _check_remedies(chain: Chain) -> None:
     remedies = chain.certificate.body.remedies
     if chain.receipts:
@@ -188,7 +201,7 @@ def check_supersedes(newer: Certificate, older: Signed[Certificate]) -> None:
     before = older.body
     if newer.supersedes != older.digest:
         raise DocumentError("certificate.supersedes", N_("names another certificate"))
-    for name in ("serial", "order", "seal", "receipts", "evidence", "revoke"):
+    for name in ("serial", "order", "seal", "receipts", "evidence", "revoke", "salvage"):
         if getattr(newer, name) != getattr(before, name):
             raise DocumentError(f"certificate.{name}", N_("differs from the certificate that it supersedes"))
     if newer.remedies[: len(before.remedies)] != before.remedies:

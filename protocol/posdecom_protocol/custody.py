@@ -20,6 +20,7 @@ from .messages import (
     Proof,
     ProofKind,
     Reader,
+    Salvaged,
     encode,
 )
 
@@ -79,6 +80,36 @@ def _in_sequence(bulks: Iterable[Message]) -> Iterator[bytes]:
         if count > ITEMS_MAX:
             raise MessageError(f"custody of more than {ITEMS_MAX} items")
         yield from bulk.items
+
+
+def encode_salvage(order: bytes, messages: Iterable[bytes]) -> Iterator[bytes]:
+    """The stream of a tampered terminal's records in pieces: order, then each `Salvaged` as it came."""
+    yield encode(Proof(ProofKind.ORDER, order))
+    yield from messages
+
+
+def decode_salvage(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Order and records, all of them from 1; `MessageError` for anything else."""
+    order, *messages = _complete(data)
+    if not isinstance(order, Proof) or order.kind is not ProofKind.ORDER or not messages:
+        raise MessageError("a salvage does not begin with order and records")
+    records: list[bytes] = []
+    for message in messages:
+        if not isinstance(message, Salvaged) or message.first != len(records) + 1:
+            raise MessageError("a salvage holds something other than records in sequence")
+        records += message.records
+    if any(message.total != len(records) for message in messages if isinstance(message, Salvaged)):
+        raise MessageError("a salvage does not hold as many records as it says")
+    return order.document, tuple(records)
+
+
+def read_salvaged(data: bytes) -> Salvaged:
+    """The one `Salvaged` that ``data`` is; `MessageError` for anything else."""
+    match list(_complete(data)):
+        case [Salvaged() as message]:
+            return message
+        case _:
+            raise MessageError("these bytes are no salvaged records")
 
 
 def encode_receipts(receipts: Iterable[bytes]) -> bytes:

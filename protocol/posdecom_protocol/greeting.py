@@ -42,6 +42,8 @@ class Service(IntEnum):
     """TLS over the stream."""
     PROOFS = 2
     """Messages in the clear: the documents of a retired or blank terminal."""
+    SALVAGE = 3
+    """Messages in the clear: whatever a tampered terminal without an identity has left, card data encrypted."""
 
 
 class Feature(IntFlag):

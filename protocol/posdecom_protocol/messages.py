@@ -16,6 +16,9 @@ from typing import Any, Final, TypeAlias
 import construct
 
 from .errors import MessageError
+from .inventory import ContextInfo as ContextInfo
+from .inventory import Inventory as Inventory
+from .inventory import SlotInfo as SlotInfo
 from .lifecycle import LifecycleState
 from .limits import DOCUMENT_BYTES_MAX, ITEM_BYTES_MAX, MESSAGE_BYTES_MAX
 from .refusals import Refusal as Refusal
@@ -67,6 +70,13 @@ class ReadPacked:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSalvage:
+    """Salvaged records from number ``first`` on, of a tampered terminal that nothing had frozen; one `Salvaged`."""
+
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class OfferRelease:
     """One or two receipts over the seal."""
 
@@ -97,6 +107,7 @@ Request: TypeAlias = (
     | OfferOrder
     | ReadItems
     | ReadPacked
+    | ReadSalvage
     | OfferRelease
     | StartErase
     | OfferCancellation
@@ -113,42 +124,6 @@ class Confirmed:
 
     state: LifecycleState
     tampered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SlotInfo:
-    slot: str
-    usage: str
-    algorithm: str
-    kcv_method: int
-    kcv: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ContextInfo:
-    index: int
-    acquirer: str
-    mid: str
-    tid: str
-    currency: int
-    batch: int
-    records: int
-    unsent: int
-    """Reversals and advices that the host has not had yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    state: LifecycleState
-    tampered: bool
-    serial: str
-    manufacturer: str
-    model: str
-    software_version: str
-    boot_count: int
-    clock_s: int
-    slots: tuple[SlotInfo, ...]
-    contexts: tuple[ContextInfo, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +155,19 @@ class PackedItems:
 
 
 @dataclass(frozen=True, slots=True)
+class Salvaged:
+    """Records ``first`` and following of ``total`` (`salvage`); none only where there is none at all."""
+
+    first: int
+    total: int
+    records: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        if not all(self.records) or bool(self.records) != bool(self.total):
+            raise ValueError("no records, or an empty one")
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """The receipt holds and is stored; the terminal erases when asked."""
 
@@ -208,7 +196,17 @@ class Refused:
 
 
 Reply: TypeAlias = (
-    Confirmed | Inventory | Sealed | Items | PackedItems | Released | Erasing | Thawed | Proof | Refused
+    Confirmed
+    | Inventory
+    | Sealed
+    | Items
+    | PackedItems
+    | Salvaged
+    | Released
+    | Erasing
+    | Thawed
+    | Proof
+    | Refused
 )
 Message: TypeAlias = Request | Reply
 
@@ -270,6 +268,7 @@ LAYOUTS: Final[tuple[_Layout, ...]] = (
     _layout(0x06, OfferCancellation, "cancellation" / _DOCUMENT),
     _layout(0x07, GetProof, "kind" / construct.Int8ub, kind=ProofKind),
     _layout(0x08, ReadPacked, "first" / construct.Int32ub, "count" / construct.Int32ub),
+    _layout(0x09, ReadSalvage, "first" / construct.Int32ub),
     _layout(0x81, Confirmed, "state" / _STATE, "tampered" / _FLAG, state=LifecycleState),
     _layout(
         0x82,
@@ -308,6 +307,14 @@ LAYOUTS: Final[tuple[_Layout, ...]] = (
         "count" / construct.Int16ub,
         "plain_bytes" / construct.Int24ub,
         "packed" / _DOCUMENT,
+    ),
+    _layout(
+        0x8B,
+        Salvaged,
+        "first" / construct.Int32ub,
+        "total" / construct.Int32ub,
+        "records" / _many(construct.Prefixed(construct.Int16ub, construct.GreedyBytes)),
+        records=bytes,
     ),
 )
 _BY_NUMBER: Final = {layout.number: layout for layout in LAYOUTS}

@@ -32,3 +32,5 @@ class Refusal(IntEnum):
     TAMPERED = 17
     TOO_MUCH = 18
     """It holds more than one seal can name."""
+    NO_ROOM = 19
+    """Its memory has no room for the messages that a freeze prepares."""

@@ -23,6 +23,7 @@ from .documents.closure import Closure
 from .documents.order import Order
 from .documents.receipt import Basis, ReceiptContext
 from .documents.remedy import Held, Means, Remedy
+from .documents.salvage import Salvage
 from .documents.seal import Tamper
 from .errors import DocumentError
 from .held import HeldItem, held_items
@@ -118,7 +119,7 @@ def judge_succession(files: Sequence[bytes], anchors: Anchors) -> tuple[Verdict,
 
 def _money(chain: Chain) -> Iterator[Finding]:
     if chain.seal is None:
-        yield Finding(Area.MONEY, Weight.MISSING, N_("no seal: nobody knows what the terminal held"))
+        yield from _without_seal(chain.certificate.body.salvage)
         return
     if chain.seal.body.tamper is Tamper.TAMPERED:
         yield Finding(
@@ -144,6 +145,31 @@ def _money(chain: Chain) -> Iterator[Finding]:
         yield Finding(Area.MONEY, Weight.NOTE, N_("the acquirer remarks: {remark}", remark=receipt.remark))
     if not receipt.contexts:
         yield Finding(Area.MONEY, Weight.PROVED, N_("the terminal held no transaction"))
+
+
+def _without_seal(salvage: Salvage | None) -> Iterator[Finding]:
+    """What was salvaged is told as what it is: read from a terminal that could not sign for it."""
+    if salvage is None:
+        yield Finding(Area.MONEY, Weight.MISSING, N_("no seal: nobody knows what the terminal held"))
+        return
+    yield Finding(
+        Area.MONEY,
+        Weight.MISSING,
+        N_(
+            "no seal: the terminal was tampered with; {count} records salvaged, unsigned", count=salvage.count
+        ),
+    )
+    for one in salvage.sums:
+        text = N_(
+            "salvaged, currency {currency:03d}: debit {debit}, credit {credit}",
+            currency=one.currency,
+            debit=_amount(one.debit),
+            credit=_amount(one.credit),
+        )
+        yield Finding(Area.MONEY, Weight.NOTE, text)
+    yield Finding(
+        Area.MONEY, Weight.NOTE, N_("digest of the salvaged records: {digest}", digest=salvage.digest.hex())
+    )
 
 
 def _context_findings(context: ReceiptContext) -> Iterator[Finding]:
@@ -264,6 +290,8 @@ def _closure(chain: Chain) -> Iterator[Finding]:
         yield Finding(
             Area.CLOSURE, Weight.EXCEPTION, N_("{count} refunds not yet closed", count=body.refunds_open)
         )
+    if body.remark:
+        yield Finding(Area.CLOSURE, Weight.NOTE, N_("the acquirer remarks: {remark}", remark=body.remark))
     for remedy in chain.certificate.body.remedies:
         if remedy.held is Held.REFUND:
             yield Finding(

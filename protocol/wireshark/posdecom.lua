@@ -221,12 +221,15 @@ end
 local TYPES = {
     [0x01] = "GetInventory", [0x02] = "OfferOrder", [0x03] = "ReadItems", [0x04] = "OfferRelease",
     [0x05] = "StartErase", [0x06] = "OfferCancellation", [0x07] = "GetProof", [0x08] = "ReadPacked",
+    [0x09] = "ReadSalvage",
     [0x81] = "Confirmed", [0x82] = "Inventory", [0x83] = "Sealed", [0x84] = "Items", [0x85] = "Released",
     [0x86] = "Erasing", [0x87] = "Thawed", [0x88] = "Proof", [0x89] = "Refused", [0x8A] = "PackedItems",
+    [0x8B] = "Salvaged",
 }
 local REFUSALS = {
     "ISSUER_CHAIN", "ROLE", "SIGNATURES", "TYPE_AND_VERSION", "TERMINAL", "ORDER", "SEAL", "CHALLENGE", "ACTION", "STATE",
     "ORDER_STALE", "ORDER_NOT_VALID_NOW", "ORDER_ACCOUNTS", "CLOCK_IMPLAUSIBLE", "NOT_FOUND", "BUSY", "TAMPERED", "TOO_MUCH",
+    "NO_ROOM",
 }
 
 local m = {

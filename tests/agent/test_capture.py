@@ -164,6 +164,20 @@ def test_a_salvage_is_captured_without_its_bodies() -> None:
     assert found[1].data == frame_of(bytes(len(SECRET))), "its length, and a CRC that fits"
 
 
+def test_what_of_a_salvage_comes_late_or_beside_a_terminals_greeting_is_left_out_too() -> None:
+    file = Kept()
+    capture = Capture(file, "test")
+    there, back = Direction.TO_TERMINAL, Direction.FROM_TERMINAL
+    late = frame_of(b"late " + SECRET)
+    capture.line(there, hello(Service.SALVAGE), 0.0)
+    capture.line(back, hello(Service.PROOFS) + frame_of(SECRET) + late[:20], 0.1)
+    next_hello = Hello(ID + 1, Service.IDENTIFY)
+    capture.line(there, encode_frame(Frame(FrameKind.HELLO, 0, 0, next_hello.encode()), 0), 0.2)
+    capture.line(back, late[20:], 0.3)
+    capture.close()
+    assert SECRET not in b"".join(packet.data for packet in packets(file.getvalue()))
+
+
 @pytest.mark.parametrize(
     ("message", "shown"),
     [

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from memory_line import NOW, Demo, MemoryLine
 from posdecom_agent.job import Job
 from posdecom_agent.journal import MemoryJournal, Row
+from posdecom_agent.purge import purged_rows
 from posdecom_agent.thaw import Thaw
 from posdecom_agent.visit import Goal, Reached, TurnedDown, Visit, VisitEnd
 from posdecom_protocol.channel import Channel
+from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.lifecycle import LifecycleState
-from posdecom_protocol.messages import OfferOrder, Refusal, Sealed
+from posdecom_protocol.messages import OfferOrder, ReadSalvage, Refusal, Refused, Salvaged, Sealed
 from posdecom_simulator.provision import seeded
 from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.front import Front
@@ -73,6 +77,58 @@ def test_a_terminal_that_traded_until_the_tamper_says_so_and_is_asked_no_more(de
     job = begun(demo)
     assert visit(demo, tamper(store), job) == TurnedDown("OfferOrder", Refusal.TAMPERED)
     assert terminal.life.state is LifecycleState.ACTIVE and job.seal is None
+
+
+def test_the_records_of_a_terminal_that_traded_until_the_tamper_come_into_custody(demo: Demo) -> None:
+    _, store = demo.terminal(transactions=200)
+    journal = MemoryJournal()
+    job = begun(demo, journal)
+    visit(demo, tamper(store), job)
+    assert job.salvage_is_complete and job.salvaged_stored == 200
+    assert job.salvage is not None and job.salvage.count == 200
+    assert sum(1 for _ in job.salvaged_messages()) > 1  # more than one reply holds
+    again = Job(journal)
+    assert again.salvage == job.salvage
+    visit(demo, tamper(store), again)  # asks for nothing that it has
+    assert again.journal_head == job.journal_head
+    certified, purged = purge_of(journal), job.salvage
+    assert certified.salvage == purged and certified.salvaged_stored == 0
+
+
+def test_a_terminal_that_sold_nothing_has_an_empty_salvage(demo: Demo) -> None:
+    _, store = demo.terminal(transactions=0)
+    job = begun(demo)
+    visit(demo, tamper(store), job)
+    assert job.salvage is not None and (job.salvage.count, job.salvage.sums) == (0, ())
+
+
+def test_a_terminal_that_can_make_a_channel_gives_no_record_in_the_clear(demo: Demo) -> None:
+    terminal, store = demo.terminal()
+    refused = [Refused(Refusal.STATE)]
+    assert list(terminal.answer_in_clear(ReadSalvage(1))) == refused
+    assert list(terminal.answer(ReadSalvage(1), NOW)) == refused
+    assert list(tamper(store).answer_in_clear(ReadSalvage(7))) == [Refused(Refusal.NOT_FOUND)]
+
+
+def test_salvaged_records_out_of_sequence_or_malformed_are_not_kept(demo: Demo) -> None:
+    _, store = demo.terminal()
+    (whole,) = tamper(store).answer_in_clear(ReadSalvage(1))
+    assert isinstance(whole, Salvaged) and whole.total == 6
+    for wrong in (
+        replace(whole, first=2),
+        replace(whole, total=5),
+        replace(whole, records=(*whole.records[:-1], whole.records[-1] + b"\0")),
+    ):
+        job = begun(demo)
+        with pytest.raises(DocumentError, match="salvaged records"):
+            job.keep_salvaged(wrong)
+        assert job.salvaged_stored == 0
+
+
+def purge_of(journal: MemoryJournal) -> Job:
+    fresh = MemoryJournal()
+    fresh.append(list(purged_rows(journal, NOW)))
+    return Job(fresh)
 
 
 def test_an_erase_is_not_asked_of_a_terminal_that_cannot_attest_it(demo: Demo) -> None:

@@ -90,7 +90,7 @@ def test_welcome_cut_short_is_refused(kept: int) -> None:
         (4, b"\0"),  # lowest version 0
         (5, b"\0"),  # highest below lowest
         (6, b"\0\0\0\0"),  # connection id 0
-        (10, b"\3"),  # no such service
+        (10, b"\4"),  # no such service
         (11, b"\0\x7f"),  # frame body of 127 bytes
         (11, b"\x10\0"),  # of 4096
         (13, b"\0\x7f"),  # window of 127 bytes

@@ -30,9 +30,11 @@ from posdecom_protocol.messages import (
     Reader,
     ReadItems,
     ReadPacked,
+    ReadSalvage,
     Refusal,
     Refused,
     Released,
+    Salvaged,
     Sealed,
     SlotInfo,
     StartErase,
@@ -61,6 +63,7 @@ EXAMPLES: list[tuple[Message, str]] = [
     (OfferOrder(1_800_000_000, b"order"), "02 000010 000000006B49D200 000005 6F72646572"),
     (ReadItems(65, 64), "03 000008 00000041 00000040"),
     (ReadPacked(65, 64), "08 000008 00000041 00000040"),
+    (ReadSalvage(65), "09 000004 00000041"),
     (OfferRelease((b"r1",)), "04 000007 0001 000002 7231"),
     (OfferRelease((b"r1", b"r22")), "04 00000D 0002 000002 7231 000003 723232"),
     (StartErase(DIGEST), "05 000020 000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F"),
@@ -74,6 +77,8 @@ EXAMPLES: list[tuple[Message, str]] = [
     (Sealed(b"seal"), "83 000007 000004 7365616C"),
     (Items(65, (b"a", b"bcd")), "84 00000E 00000041 0002 0001 61 0003 626364"),
     (PackedItems(65, 2, 8, b"deflated"), "8A 000014 00000041 0002 000008 000008 6465666C61746564"),
+    (Salvaged(2, 3, (b"a", b"bcd")), "8B 000012 00000002 00000003 0002 0001 61 0003 626364"),
+    (Salvaged(1, 0, ()), "8B 00000A 00000001 00000000 0000"),
     (Released(LifecycleState.SETTLED), "85 000001 03"),
     (Erasing(), "86 000000"),
     (Thawed(), "87 000000"),
@@ -99,8 +104,10 @@ MALFORMED: list[tuple[str, str]] = [
     ("88 000006 07 000002 6576", "a proof of no kind"),
     ("84 000006 00000001 0000", "items without any"),
     ("84 000008 00000001 0001 0000", "an item without a byte"),
+    ("8B 00000A 00000001 00000001 0000", "no salvaged record where there is one"),
+    ("8B 00000D 00000001 00000000 0001 0001 61", "a salvaged record where there is none"),
     ("89 000001 00", "a reason below the first"),
-    ("89 000001 13", "a reason above the last"),
+    ("89 000001 14", "a reason above the last"),
 ]
 # fmt: on
 
@@ -232,6 +239,10 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(OfferOrder, WHOLE, BLOBS),
     st.builds(ReadItems, WHOLE, WHOLE),
     st.builds(ReadPacked, WHOLE, WHOLE),
+    st.builds(ReadSalvage, WHOLE),
+    st.builds(
+        Salvaged, WHOLE, st.integers(1, 2**32 - 1), st.lists(BLOBS.filter(bool), min_size=1, max_size=5).map(tuple)
+    ),
     st.builds(PackedItems, WHOLE, st.integers(0, 65_535), st.integers(0, 2**24 - 1), BLOBS),
     st.builds(OfferRelease, st.lists(BLOBS, max_size=3).map(tuple)),
     st.builds(GetProof, st.sampled_from(ProofKind)),

@@ -63,9 +63,11 @@ from posdecom_protocol.messages import (
     ProofKind,
     ReadItems,
     ReadPacked,
+    ReadSalvage,
     Refusal,
     Refused,
     Released,
+    Salvaged,
     Sealed,
     SlotInfo,
     StartErase,
@@ -83,6 +85,7 @@ from posdecom_protocol.records import (
     decode_item,
     encode_item,
 )
+from posdecom_protocol.salvage import SALVAGE_START, SalvagedRecord, encode_salvaged
 from posdecom_protocol.secret import Secret
 from posdecom_simulator.acquirer import desk, serve
 from posdecom_simulator.acquirer.host import Host
@@ -164,6 +167,12 @@ SUMMARY: Final = Summary(
 )
 ITEM: Final = encode_item(Item(ItemKind.ADVICE, 0, SUMMARY, ADVICE))
 SECOND_ITEM: Final = encode_item(Item(ItemKind.SIGN_OFF, 0, None, b"\x60"))
+UNSIGNED_RECORD: Final = encode_salvaged(
+    SalvagedRecord(0, True, SUMMARY, "A1B2C3", 0, ACCOUNT.encode(), b"", bytes(8))
+)
+SALVAGED_RECORD: Final = UNSIGNED_RECORD[:-8] + cmac8(
+    SALE_KEYS.mac, UNSIGNED_RECORD[:1] + b"\0" + UNSIGNED_RECORD[2:-8]
+)
 HEAD: Final = chain(CHAIN_START, 1, ITEM)
 TOTALS: Final = BatchTotals(
     (
@@ -204,6 +213,7 @@ EXAMPLES: Final[dict[str, bytes]] = {
     "offer-order": encode(OfferOrder(1_800_000_000, b"\xd2\x84\x00")),
     "read-items": encode(ReadItems(65, 64)),
     "read-packed": encode(ReadPacked(65, 64)),
+    "read-salvage": encode(ReadSalvage(65)),
     "offer-release": encode(OfferRelease((b"\xd2\x84\x01", b"\xd2\x84\x02"))),
     "start-erase": encode(StartErase(bytes(range(32)))),
     "offer-cancellation": encode(OfferCancellation(b"\xd2\x84\x03")),
@@ -213,6 +223,10 @@ EXAMPLES: Final[dict[str, bytes]] = {
     "sealed": encode(Sealed(b"\xd2\x84\x04")),
     "items": encode(Items(65, (SECOND_ITEM, SECOND_ITEM))),
     "packed-items": encode(PackedItems(65, 2, 8, bytes.fromhex("010800f7ff 00010003 61626364"))),
+    "salvaged": encode(Salvaged(65, 66, (b"\1\0", b"\2"))),
+    "salvaged-record": SALVAGED_RECORD,
+    "salvaged-mac-key": bytes(SALE_KEYS.mac.data),
+    "salvage-start": SALVAGE_START,
     "released": encode(Released(LifecycleState.SETTLED)),
     "erasing": encode(Erasing()),
     "thawed": encode(Thawed()),
@@ -510,6 +524,7 @@ def test_every_call_of_the_desk_and_each_of_its_answers_is_in_the_contract() -> 
     assert documented == {
         ("/v1/seals", "post"): {desk.OK, desk.WAITING, desk.CONFLICT, desk.REFUSED, too_large},
         ("/v1/seals/{digest}", "get"): {desk.OK, desk.NOT_FOUND},
+        ("/v1/salvages", "post"): {desk.OK, desk.REFUSED, too_large},
         ("/v1/certificates", "post"): {desk.OK, desk.REFUSED, too_large},
     }
 

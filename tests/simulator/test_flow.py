@@ -159,7 +159,7 @@ def test_a_reversed_sale_is_in_no_total_and_in_no_upload(dialect: str) -> None:
 def test_a_reversal_of_what_was_reversed_already_is_taken_and_changes_nothing() -> None:
     """Prepared anew: the terminal was thawed before it heard that the first one had been taken, and frozen again."""
     keys, stans = terminal_keys(), StanCounter(SHOP.day[-1].stan)
-    stored = tuple(store_transaction(one, keys) for one in SHOP.day)
+    stored = tuple(store_transaction(one, keys, CONTEXTS[one.context].currency) for one in SHOP.day)
     host, ledger = open_acquirer(SHOP)
     books = []
     for _ in range(2):

@@ -46,7 +46,7 @@ def frozen(
     keys: TerminalDukpt | None = None,
 ) -> Shop:
     keys = keys or terminal_keys()
-    stored = tuple(store_transaction(one, keys) for one in day)
+    stored = tuple(store_transaction(one, keys, contexts[one.context].currency) for one in day)
     prepared: Prepared = prepare(contexts, stored, keys, StanCounter(last_stan), rules)
     return Shop(tuple(day), stored, prepared)
 

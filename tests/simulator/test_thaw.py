@@ -206,7 +206,7 @@ class Shop:
         stan = int.from_bytes(self.store.get(slots.STAN) or b"", "big")
         sold = [new_sale(last + n, stan + n) for n in range(1, count + 1)]
         for one in sold:
-            stored = store_transaction(one, keys)
+            stored = store_transaction(one, keys, self.terminal.device.contexts[one.context].currency)
             self.store.put({slots.transaction_name(one.number): stored.encode()})
         state = keys.export_state()
         self.store.put({slots.DUKPT.key: bytes(state), slots.STAN: (stan + count).to_bytes(3, "big")})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from posdecom_protocol.certificates import Anchors
-from posdecom_protocol.custody import encode_custody
+from posdecom_protocol.custody import encode_custody, encode_salvage
 from posdecom_protocol.documents import Signed
 from posdecom_protocol.documents.order import Order
 
@@ -27,6 +27,7 @@ from .papers import asked_papers, leave_pdf, run_hook
 
 CERTIFICATE_FILE: Final = "certificate.posdecom"
 TRUST_FILE: Final = "trust.pem"
+SALVAGE_FILE: Final = "salvage.posdecom"
 _CARRIED: Final = {"order": ".cose", "seal": ".cose", "custody": ".posdecom"}
 
 
@@ -88,7 +89,11 @@ def deliver(output: Output, job: Job, anchors: Anchors, folder: Path, command: s
     write_whole(certificate, job.certificate + (job.closure or b""))
     write_whole(folder / TRUST_FILE, anchors.pem())
     view = open_view(certificate, anchors)
-    files = {"certificate": str(certificate), "trust": str(folder / TRUST_FILE)}
+    files = {
+        "certificate": str(certificate),
+        "trust": str(folder / TRUST_FILE),
+        **_leave_salvage(job, folder),
+    }
     pdf = leave_pdf(output, view, certificate.with_suffix(".pdf"))
     if pdf is not None:
         files["pdf"] = str(pdf)
@@ -96,6 +101,15 @@ def deliver(output: Output, job: Job, anchors: Anchors, folder: Path, command: s
     output.result(command, {**verdict_document(view.verdict), "files": files}, text)
     run_hook(output, asked_papers(), view, files)
     return EXITS[view.verdict.state]
+
+
+def _leave_salvage(job: Job, folder: Path) -> dict[str, str]:
+    """The records of a tampered terminal, as the desk takes them, where no desk has closed the case."""
+    if job.closure is not None or not job.salvage_is_complete:
+        return {}
+    path = folder / SALVAGE_FILE
+    write_pieces(path, encode_salvage(job.order.data, job.salvaged_messages()))
+    return {"salvage": str(path)}
 
 
 def _certificate_file(number: int) -> str:

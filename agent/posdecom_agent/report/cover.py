@@ -61,7 +61,6 @@ CHECK_MM: Final = 13.0
 REVOKE_MAX: Final = 3
 COLUMNS: Final = 3
 VERIFY: Final = "posdecom verify certificate.posdecom --trust trust.pem"
-SALVAGE_POINT: Final = "salvage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +120,7 @@ def draw_footers(paper: Paper, view: View) -> None:
 
 def is_salvaged(view: View) -> bool:
     """Nothing that the terminal signed, and records that were read from it all the same."""
-    return view.verdict.state is State.UNATTESTED and any(
-        point.point.startswith(SALVAGE_POINT) for point in view.points
-    )
+    return view.chain.certificate.body.salvage is not None
 
 
 # --- head and state ------------------------------------------------------------------------------

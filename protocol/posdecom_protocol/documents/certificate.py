@@ -13,6 +13,7 @@ from typing import Final
 from ..schema import Choice, Field, Many, Octets, Record, Text
 from .kinds import DIGEST, EMBEDDED, NAME, REMARK, SERIAL, TIME, VERSION, VERSION_KIND
 from .remedy import REMEDY, Remedy
+from .salvage import SALVAGE, Salvage
 
 
 class State(IntEnum):
@@ -67,6 +68,8 @@ class Certificate:
     revoke: tuple[bytes, ...] | None = None
     remedies: tuple[Remedy, ...] = ()
     """Stated by people for what the receipt lists as held; a certificate that supersedes another repeats its own."""
+    salvage: Salvage | None = None
+    """Records that a tampered terminal gave without being able to sign for them; never beside a seal."""
     version: int = VERSION
 
 
@@ -94,5 +97,6 @@ CERTIFICATE: Final = Record(
         14: Field("supersedes", DIGEST, optional=True),
         15: Field("revoke", Many(Octets(32, low=1), 64), optional=True),
         16: Field("remedies", Many(REMEDY, 200)),
+        17: Field("salvage", SALVAGE, optional=True),
     },
 )

@@ -7,24 +7,26 @@ the same bytes for ever.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol
 
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.chain import check_supersedes
 from posdecom_protocol.cose import SigningKey
-from posdecom_protocol.custody import encode_receipts, read_custody
+from posdecom_protocol.custody import decode_salvage, encode_receipts, read_custody
 from posdecom_protocol.documents import Signed, authenticate, issue, open_document
 from posdecom_protocol.documents.certificate import Certificate, State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Basis
+from posdecom_protocol.documents.salvage import Salvage
 from posdecom_protocol.documents.seal import Seal, SealedContext, Tamper
 from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.guard import needs_second_signature
 from posdecom_protocol.messages import RECEIPTS_BYTES_MAX
 from posdecom_protocol.money import TransactionClass
 from posdecom_protocol.release import Terms, receipt_over
+from posdecom_protocol.salvage import salvage_of
 from posdecom_protocol.verdict import Verdict, judge
 
 from ..site import BookedTerminal, SiteError
@@ -33,6 +35,7 @@ from .audit import Audit, Disagreement, audit
 from .books import Denial
 from .hsm import Hsm
 from .ledger import Ledger
+from .salvage import account_for
 from .standing import next_batch
 
 MISSING_MAX: Final = 10_000
@@ -132,6 +135,18 @@ class Desk:
                 return Answer(CONFLICT, json.dumps({"missing": result.missing[:MISSING_MAX]}).encode())
             return self._sign_receipts(order, seal, result, now)
         except (DocumentError, MessageError, SiteError, Disagreement) as error:
+            return _problem(REFUSED, str(error))
+
+    def post_salvage(self, body: bytes) -> Answer:
+        """POST /v1/salvages: order and records of a tampered terminal. 200 what the books say, 422 refused."""
+        try:
+            order_data, records = decode_salvage(body)
+            order = open_document(order_data, Order)
+            authenticate(order, self._anchors, order.body.issued_at)
+            account = account_for(records, self._terminal(order.body.serial), self._ledger, self._hsm)
+            self._shelf.put(f"salvage-{salvage_of(records).digest.hex()}", body)
+            return Answer(OK, json.dumps({**asdict(account), "words": account.words()}).encode())
+        except (DocumentError, MessageError, Disagreement) as error:
             return _problem(REFUSED, str(error))
 
     def post_certificate(self, body: bytes, now: float) -> Answer:
@@ -241,6 +256,8 @@ class Desk:
         if body.order is None or not open_document(body.order, Order).body.revoke:
             raise Disagreement("the certificate is not complete at the terminal")
         self._refuse_stale(open_document(body.order, Order))
+        if body.salvage is not None and self._salvaged(body.salvage) is None:
+            raise Disagreement("its salvaged records are not here: they come first")
 
     def _close(self, certificate: Signed[Certificate], terminal: BookedTerminal, now: float) -> bytes:
         """Forget the terminal first, then say so."""
@@ -256,9 +273,20 @@ class Desk:
             keys_deleted=HOST_KEYS,
             certificates_revoked=_device_keys(certificate.body, terminal),
             refunds_open=self._refunds_open(certificate.body, now),
-            remark="",
+            remark=self._remark(certificate.body, terminal),
         )
         return issue(closure, self._signers.release)
+
+    def _salvaged(self, salvage: Salvage) -> tuple[bytes, ...] | None:
+        """The records of ``salvage``, where they were handed over and are what it says they are."""
+        body = self._shelf.get(f"salvage-{salvage.digest.hex()}")
+        records = None if body is None else decode_salvage(body)[1]
+        return records if records is not None and salvage_of(records) == salvage else None
+
+    def _remark(self, certificate: Certificate, terminal: BookedTerminal) -> str:
+        """What the books make of salvaged records, as they are now."""
+        records = None if certificate.salvage is None else self._salvaged(certificate.salvage)
+        return "" if records is None else account_for(records, terminal, self._ledger, self._hsm).words()
 
     def _has_closed(self, certificate_digest: bytes) -> bool:
         return self._shelf.get(f"closure-{certificate_digest.hex()}") is not None

@@ -60,6 +60,15 @@ class Hsm:
         with keys:
             return cmac8_matches(keys.mac, mac_input(message), message[-MAC_BYTES:])
 
+    def data_mac_is_good(self, ksn: bytes, data: bytes, mac: bytes) -> bool:
+        """The same of data that are no message."""
+        try:
+            keys = self._keys(ksn, _Use.MAC)
+        except KeyMaterialError:
+            return False
+        with keys:
+            return cmac8_matches(keys.mac, data, mac)
+
     def open_card(self, field_57: bytes, key_set: bytes) -> Card:
         """``key_set``: initial key id (8 bytes) of the terminal whose message it is.
 

@@ -265,7 +265,7 @@ def _read(connection: socket.socket, late: _Late) -> bytes:
                 raise
 
 
-# --- desk: three calls over HTTP -----------------------------------------------------------------
+# --- desk: four calls over HTTP -----------------------------------------------------------------
 
 
 class _DeskServer(http.server.ThreadingHTTPServer):
@@ -293,6 +293,7 @@ class _DeskCall(http.server.BaseHTTPRequestHandler):
         body = self._body()
         calls: dict[str, Callable[[Desk, bytes], Answer]] = {
             "/v1/seals": lambda desk, data: desk.post_seal(data, time.time()),
+            "/v1/salvages": lambda desk, data: desk.post_salvage(data),
             "/v1/certificates": lambda desk, data: desk.post_certificate(data, time.time()),
         }
         call = calls.get(self.path)
@@ -316,8 +317,9 @@ class _DeskCall(http.server.BaseHTTPRequestHandler):
     def _answer(self, answer: Answer) -> None:
         document = answer.body[:1] == b"\xd2"
         binary = "application/cose" if document else MEDIA_TYPE
+        is_json = answer.status != OK or answer.body[:1] == b"{"
         self.send_response(answer.status)
-        self.send_header("Content-Type", binary if answer.status == OK else "application/json")
+        self.send_header("Content-Type", "application/json" if is_json else binary)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)

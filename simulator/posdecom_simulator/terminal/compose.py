@@ -345,18 +345,7 @@ COMPOSITIONS: Final[Mapping[str, tuple[Part, ...]]] = MappingProxyType(
 
 def summary_of(one: StoredTransaction, context: Context) -> Summary:
     """What may be shown of a transaction."""
-    return Summary(
-        record=one.number,
-        transaction_class=one.transaction_class,
-        group=one.group,
-        stan=one.stan,
-        rrn=one.rrn,
-        amount=one.amount,
-        currency=context.currency,
-        local_time=one.local_time,
-        first6=one.first6,
-        last4=one.last4,
-    )
+    return one.summary(context.currency)
 
 
 def is_debit(one: StoredTransaction) -> bool:

@@ -17,6 +17,7 @@ from posdecom_protocol.documents.seal import CLOCK_OFFSET_S_MAX, Seal, Tamper
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.money import SIDE, Side, TransactionClass
 from posdecom_protocol.records import ItemKind, chain_head, decode_item, encode_item
+from posdecom_protocol.salvage import encode_salvaged
 from posdecom_protocol.secret import wipe
 
 from . import slots
@@ -75,6 +76,21 @@ def count_records(store: Store, context: int) -> tuple[int, int]:
     records = [one for one in transactions(store) if one.context == context]
     unsent = [one for one in records if _is_unsent(one)]
     return len(records), len(unsent)
+
+
+def salvaged(store: Store, device: Device, first: int, bytes_max: int) -> tuple[int, tuple[bytes, ...]]:
+    """How many records there are, and those from the ``first`` one (from 1) on, until ``bytes_max`` are full."""
+    names = list(store.names(slots.TRANSACTION_PREFIX))
+    currencies = {context.index: context.currency for context in device.contexts}
+    records: list[bytes] = []
+    size = 0
+    for name in names[max(first, 1) - 1 :]:
+        one = _read(store, name)
+        records.append(encode_salvaged(one.salvaged(currencies[one.context])))
+        size += len(records[-1])
+        if size >= bytes_max:
+            break
+    return len(names), tuple(records)
 
 
 def _is_unsent(one: StoredTransaction) -> bool:

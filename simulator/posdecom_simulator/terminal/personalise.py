@@ -66,7 +66,7 @@ def personalise(
             slots.CHANNEL_ANCHORS: technicians,
         }
     )
-    last_record_at = _trade(store, population, note)
+    last_record_at = _trade(store, site, population, note)
     last_record_at = max(last_record_at, life.last_record_at)
     store.put({slots.STATE: encode_life(replace(life, last_record_at=last_record_at))})
 
@@ -108,14 +108,15 @@ def _load_keys(store: Store, site: SiteTerminal, note: Note) -> None:
         load_block(store, slots.BY_NAME[name], text)
 
 
-def _trade(store: Store, population: Iterable[Transaction], note: Note) -> int:
+def _trade(store: Store, site: SiteTerminal, population: Iterable[Transaction], note: Note) -> int:
     """Store each transaction as at the time of sale; only the spent key set remains, as in a real terminal."""
     keys = TerminalDukpt.import_state(store.get(slots.DUKPT.key) or b"")
     stored: list[StoredTransaction] = []
     room = BatchRoom()
+    currencies = {context.index: context.currency for context in site.settings.contexts}
     for transaction in population:
         room.take(transaction.context, transaction.amount)
-        stored.append(store_transaction(transaction, keys))
+        stored.append(store_transaction(transaction, keys, currencies[transaction.context]))
         note(slots.DUKPT.name, Kind.PASSING, _registers(keys))
     state = keys.export_state()
     store.put({slots.transaction_name(one.number): one.encode() for one in stored})

@@ -40,11 +40,13 @@ from posdecom_protocol.messages import (
     ProofKind,
     ReadItems,
     ReadPacked,
+    ReadSalvage,
     Refusal,
     Refused,
     Released,
     Reply,
     Request,
+    Salvaged,
     Sealed,
     SlotInfo,
     StartErase,
@@ -136,8 +138,9 @@ class Terminal:
     def answer_in_clear(self, request: Request) -> Iterator[Reply]:
         """What anybody may have: the proofs of a terminal that is retired or blank.
 
-        A terminal that has lost its identity to a tamper gives its proofs and its sealed items in the clear too: it
-        cannot make a channel any more, and account data in them are encrypted. There is nothing else left to do for it.
+        A terminal that has lost its identity to a tamper gives its proofs and its sealed items in the clear too, or its
+        records where nothing was sealed: it cannot make a channel any more, and account data in them are encrypted.
+        There is nothing else left to do for it.
         """
         is_salvage = self.is_tampered and not self.has_identity
         match request:
@@ -145,6 +148,8 @@ class Terminal:
                 yield self._proof(request.kind)
             case ReadItems() | ReadPacked() if is_salvage:
                 yield from self._items(request)
+            case ReadSalvage() if is_salvage:
+                yield self._salvage(request.first)
             case _:
                 yield Refused(Refusal.STATE)
 
@@ -166,6 +171,8 @@ class Terminal:
                 yield self._thaw(request)
             case GetProof():
                 yield self._proof(request.kind)
+            case ReadSalvage():
+                yield Refused(Refusal.STATE)  # what can make a channel can be frozen
             case _:
                 assert_never(request)
 
@@ -188,9 +195,9 @@ class Terminal:
         moment = freeze.Moment(now=now, agent_time_s=request.agent_time_s, challenge=self._entropy(32))
         try:
             seal = freeze.freeze(self._store, device, order, moment)
-        except (DocumentError, MemoryFull):
+        except (DocumentError, MemoryFull) as error:
             freeze.discard(self._store)
-            return Refused(Refusal.TOO_MUCH)
+            return Refused(Refusal.NO_ROOM if isinstance(error, MemoryFull) else Refusal.TOO_MUCH)
         self._store.put({slots.STATE: encode_life(life.frozen(signer.issuer_id, order.body.counter))})
         return Sealed(seal)
 
@@ -222,6 +229,13 @@ class Terminal:
             bulk.append(item)
             size += len(item)
         yield Items(first, tuple(bulk))
+
+    def _salvage(self, first: int) -> Reply:
+        """Records as they were stored, filled up to about `ITEMS_PER_BULK_BYTES`."""
+        if self.life.state is not LifecycleState.ACTIVE:
+            return Refused(Refusal.STATE)
+        total, records = freeze.salvaged(self._store, self.device, first, ITEMS_PER_BULK_BYTES)
+        return Salvaged(first, total, records) if records or first == 1 else Refused(Refusal.NOT_FOUND)
 
     def _release(self, request: OfferRelease) -> Reply:
         """Verify, store, then write the state: a release that was taken before is confirmed again."""
