@@ -30,6 +30,14 @@ LANGUAGES: Final[dict[str, str | None]] = {"en": None, "zh": "zh_CN"}
 ENVIRONMENT: Final = ("POSDECOM_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 """The first of them that is set decides (POSIX's order, with our own before it)."""
 
+SYSTEM: Final = frozenset({
+    N_("Connection refused"), N_("Connection reset by peer"), N_("Connection timed out"), N_("timed out"),
+    N_("No route to host"), N_("Network is unreachable"), N_("Name or service not known"),
+    N_("Temporary failure in name resolution"), N_("No such file or directory"), N_("Permission denied"),
+    N_("No space left on device"), N_("Read-only file system"), N_("Input/output error"), N_("Is a directory"),
+})  # fmt: skip
+"""What the operating system says in English, most often; whatever else it says is shown as it says it."""
+
 _spoken = "en"
 
 
@@ -90,7 +98,9 @@ def shown(value: Parameter) -> str:
 def _inner(value: Parameter, language: str) -> Parameter:
     if isinstance(value, BaseException) and value.args and isinstance(value.args[0], Text):
         value = value.args[0]
-    return said(value, language) if isinstance(value, Text) else value
+    if isinstance(value, str) and (isinstance(value, Text) or value in SYSTEM):
+        return said(value, language)
+    return value
 
 
 @functools.cache

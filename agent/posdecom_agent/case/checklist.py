@@ -89,7 +89,7 @@ def meaning_of(point: CasePoint) -> Words:
         return known.kind.meaning(point.text)
     if isinstance(point.text, Text):
         return Words(point.text, said(point.text, "zh"))
-    return _YES_NO.get(point.text, Words(point.text, point.text))
+    return _FIXED.get(point.text, Words(point.text, point.text))
 
 
 def encode_case(case: Case) -> bytes:
@@ -109,14 +109,21 @@ _PROOF_LABELS: Final[Mapping[str, Words]] = {
     "replacement terminal": Words("Replacement terminal", "替换终端"),
     NO_CASE.point: Words("Case file", "案卷文件"),
 }
-_YES_NO: Final = {"yes": Words("yes", "是"), "no": Words("no", "否"), "none": Words("none", "无")}
+UNWITNESSED: Final = Words("nobody witnessed it", "无人见证")
+_FIXED: Final = {
+    "yes": Words("yes", "是"),
+    "no": Words("no", "否"),
+    "none": Words("none", "无"),
+    UNWITNESSED.en: UNWITNESSED,
+}
+"""What stands in a case in English, whatever was spoken when it was written."""
 
 
 def _section_points(section: Section, case: Case) -> Iterator[CasePoint]:
     if section.many:
         yield from _rows(section, case)
     elif section.name == WITNESS and case.get("witness.name") is None:
-        yield CasePoint(WITNESS, Standing.OPEN, N_("nobody witnessed it"))
+        yield CasePoint(WITNESS, Standing.OPEN, UNWITNESSED.en)
     else:
         yield from _singles(section, case)
 

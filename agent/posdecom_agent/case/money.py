@@ -30,3 +30,11 @@ def amount_text(minor: int, currency: int) -> str:
     name, decimals = CURRENCIES[currency]
     whole, part = divmod(minor, 10**decimals)
     return f"{whole:,}.{part:0{decimals}d} {name}" if decimals else f"{whole:,} {name}"
+
+
+def currency_name(currency: int) -> str:
+    """
+    >>> currency_name(156), currency_name(999)
+    ('CNY', '999')
+    """
+    return CURRENCIES[currency][0] if currency in CURRENCIES else f"{currency:03d}"

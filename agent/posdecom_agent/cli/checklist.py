@@ -84,8 +84,9 @@ def _lines(points: Iterable[CasePoint]) -> Iterator[str]:
         yield in_language(heading)
         for point in grouped:
             text = in_language(meaning_of(point))
-            said = f": {text}" if text else ""
-            yield f"  [{in_language(STANDING_WORDS[point.standing])}] {in_language(label_of(point.point))}{said}"
+            label = in_language(label_of(point.point))
+            said = _("{where}: {reason}", where=label, reason=text) if text else label
+            yield f"  [{in_language(STANDING_WORDS[point.standing])}] {said}"
     counts = (sum(point.standing is standing for point in points) for standing in Standing)
     proved, stated, still_open = counts
     yield _(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import catalogue
+from ..case.money import currency_name
 from ..trouble import Trouble
 from ..wording import N_, _
 from .columns import padded
@@ -121,10 +122,10 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             "{records} records to settle, {unsent} not sent yet", records=one.records, unsent=one.unsent
         )
         name = _(
-            "{tid} batch {batch:06d}, currency {currency:03d}",
+            "{tid} batch {batch:06d}, currency {currency}",
             tid=one.tid,
             batch=one.batch,
-            currency=one.currency,
+            currency=currency_name(one.currency),
         )
         yield row(_("batch"), _("{where}: {reason}", where=name, reason=counts))
     if plan.slots:

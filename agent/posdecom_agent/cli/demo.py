@@ -54,9 +54,9 @@ def command(output: Output, transactions: int, seed: int, out_folder: Path | Non
         _server(output, "terminal", "--site", site, "--serial", SERIAL, "--pty", "--link", work / "tty",
                 "--state", work / "terminal", "--transactions", str(transactions), "--seed", str(seed)) as terminal,
     ):  # fmt: skip
+        _run(output, "posdecom_agent", *_order_arguments(site, work / "order.cose"))  # while they start
         host, desk = _words_after(acquirer, "host"), _words_after(acquirer, "desk")
         _words_after(terminal, "terminal")
-        _run(output, "posdecom_agent", *_order_arguments(site, work / "order.cose"))
         _run(output, "posdecom_agent", "info", "--port", work / "tty", "--site", site / "technician")
         _run(output, "posdecom_agent", "retire", "--port", work / "tty", "--site", site / "technician",
              "--order", work / "order.cose", "--host", host, "--desk", desk, "--journal", work / "journal",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..case.money import currency_name
 from ..wording import N_, _
 from .columns import padded
 from .output import Output, output_options, pass_output
@@ -90,12 +91,12 @@ def _holdings(inventory: Inventory) -> Iterator[str]:
         yield _row(
             _("batch"),
             _(
-                "{acquirer} {mid} {tid} currency {currency:03d} batch {batch:06d}: "
+                "{acquirer} {mid} {tid} currency {currency} batch {batch:06d}: "
                 "{records} records, {unsent} not sent",
                 acquirer=context.acquirer,
                 mid=context.mid,
                 tid=context.tid,
-                currency=context.currency,
+                currency=currency_name(context.currency),
                 batch=context.batch,
                 records=context.records,
                 unsent=context.unsent,

@@ -56,9 +56,7 @@ def describe(job: Job, journal_file: Path) -> Description:
     if job.purged_at is not None:
         held = _("purged")
     first = _("{serial}  order {order}  {held}", serial=body.serial, order=body.order_id, held=held)
-    return Description(
-        document, f"{first}\n" + _("  next: {step}, waits for {what}", step=step, what=waits_for)
-    )
+    return Description(document, f"{first}\n" + _("  waits for {what}", what=waits_for))
 
 
 @click.command(

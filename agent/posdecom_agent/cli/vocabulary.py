@@ -19,6 +19,8 @@ WORDS: Final = frozenset({
     N_("completion void"), N_("reversal"), N_("declined"), N_("domestic"), N_("foreign"),
     # why a receipt was signed
     N_("agreed"), N_("exception"),
+    # files that a command leaves
+    N_("trust"), N_("pdf"), N_("journal"), N_("acquirer"),
     # documents and who signs them
     N_("order"), N_("seal"), N_("receipt"), N_("receipt 1"), N_("receipt 2"), N_("evidence"), N_("certificate"),
     N_("closure"), N_("cancellation"), N_("release"), N_("approver"), N_("terminal"), N_("technician"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,11 +9,10 @@ from posdecom_protocol.chain import Chain
 from posdecom_protocol.documents.receipt import ReceiptContext
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.money import Tally
-from posdecom_protocol.wording import Text
 
 from ..case.kinds import Words
 from ..case.money import amount_text
-from ..wording import N_, said
+from ..sentences import sentence
 from . import labels
 from .paper import INK, RED, Colour
 from .table import Cell, Column
@@ -46,42 +44,8 @@ def money_rows(chain: Chain) -> list[MoneyRow]:
 
 
 def finding_words(text: str, chain: Chain) -> Words:
-    """A sentence of the verdict in both languages, with accounts by name and amounts as people write them."""
-    reworded = _reworded(text, chain, None) if isinstance(text, Text) else text
-    return Words(str(reworded), said(reworded, "zh"))
-
-
-_CONTEXT: Final = "context {index}, currency {currency:03d}"
-_AMOUNT: Final = "{count} transactions ({amount} in minor units)"
-
-
-def _reworded(text: Text, chain: Chain, currency: int | None) -> Text:
-    """What the verdict says by index and in minor units; a sentence of any other form stays as it is."""
-    found = text.parameters
-    if text.template == _CONTEXT and chain.seal is not None:
-        account = chain.seal.body.contexts[_number(found, "index")]
-        return N_(
-            "account {mid} {tid}, batch {batch}",
-            mid=account.mid,
-            tid=account.tid,
-            batch=f"{account.batch:06d}",
-        )
-    if text.template == _AMOUNT and currency is not None:
-        amount = amount_text(_number(found, "amount"), currency)
-        return N_("{count} transactions, {amount}", count=found["count"], amount=amount)
-    inner = [value.parameters for value in found.values() if isinstance(value, Text)]
-    currency = next((_number(one, "currency") for one in inner if "currency" in one), currency)
-    parts = {
-        name: _reworded(value, chain, currency) if isinstance(value, Text) else value
-        for name, value in found.items()
-    }
-    return N_(text.template, **parts)
-
-
-def _number(parameters: Mapping[str, object], name: str) -> int:
-    value = parameters[name]
-    assert isinstance(value, int)
-    return value
+    """A sentence of the verdict, for this certificate."""
+    return sentence(text, () if chain.seal is None else chain.seal.body.contexts)
 
 
 def _row(context: SealedContext, received: ReceiptContext | None) -> MoneyRow:
