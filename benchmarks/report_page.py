@@ -102,7 +102,7 @@ def _tile(results: Results, name: str, words: str) -> str:
     beside = ""
     if zmodem is not None:
         beside = f"ZMODEM: {percent(zmodem)}" if zmodem else "ZMODEM: did not finish intact"
-    elif results.all[name]["xz_ratio"]:
+    elif results.all[name]["case"]["kind"] == "shop":
         beside = f"xz -9 makes them {results.all[name]['xz_ratio']:.1f} times smaller"
     return f'<div class="tile"><b>{number}</b><span>{words}</span><em>{beside}</em></div>'
 
@@ -115,7 +115,7 @@ def _efficiency(results: Results) -> str:
     noise = efficiency_bars([_bar(results, one) for one in results.noise], 1.1, "Efficiency by condition")
     shop = efficiency_bars([_bar(results, one) for one in results.shops], 2.5, "With records that compress")
     return (
-        f'<h2>How fast, beside the limit of the wire</h2><p class="soft">{keys}</p>'
+        f'<section><h2>How fast, beside the limit of the wire</h2><p class="soft">{keys}</p>'
         f"<figure>{noise}</figure>"
         '<p class="soft">Records of which all but 5 of 250 bytes are random, so that they do not compress. '
         "DEFLATE still saves 0.8 % on those five bytes, and frames and TLS cost less than that: a fast line may pass "
@@ -152,10 +152,10 @@ def _time(results: Results) -> str:
         if not _is_large(one)
     ]
     return (
-        f'<h2>Where the time goes</h2><p class="soft">{keys}</p>'
+        f'<section><h2>Where the time goes</h2><p class="soft">{keys}</p>'
         f"<figure>{stacks(rows, 'What wire and agent do with the time')}</figure>"
         '<p class="soft">The agent waits for the wire; that holds what other programs took of the processor, too. '
-        "The bytes around a shop's records are counted as records.</p>"
+        "The bytes around a shop's records are counted as records.</p></section>"
     )
 
 
@@ -183,9 +183,9 @@ def _rates(results: Results) -> str:
         if not _is_large(one)
     ]
     return (
-        "<h2>Rate over time, each run</h2>"
+        "<section><h2>Rate over time, each run</h2>"
         '<p class="soft">What arrived in each half second, as a share of what the line carries.</p>'
-        f'<div class="curves">{"".join(figures)}</div>'
+        f'<div class="curves">{"".join(figures)}</div></section>'
     )
 
 
@@ -202,11 +202,11 @@ def _table(results: Results) -> str:
     head = "".join(f"<th>{column}</th>" for column in _COLUMNS)
     rows = "".join(_row(one) for one in results.flushes)
     return (
-        f'<h2>All figures</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f'<section><h2>All figures</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
         '<p class="soft">Medians of the runs. CPU: of one core; disk: of the time, waiting for the journal; resident: '
         "the agent's most; first byte: from the start of the command to the first byte on the wire (imports and what "
-        "others leave of the processor); others' load: of all cores, what was not ours.</p>"
+        "others leave of the processor); others' load: of all cores, what was not ours.</p></section>"
     )
 
 
@@ -214,9 +214,9 @@ def _row(one: Result) -> str:
     target, median = one["case"]["target"], one["median"]
     kind = "" if not target else "met" if median >= target else "missed"
     cells = (
-        percent(target) if target else "finishes" if "outages" in one["case"]["name"] else "",
+        percent(target) if target else "80 MiB" if _is_large(one) else "finishes",
         f'<td class="{kind}">{percent(median)}</td>',
-        f"{percent(one['least'])} to {percent(one['most'])}",
+        f"{one['least'] * 100:.1f} \u2013 {percent(one['most'])}",
         str(len(one["runs"])),
         f"{_median(one, 'seconds'):.1f}",
         f"{one['items']:,}",
@@ -239,17 +239,18 @@ def _zmodem_table(results: Results) -> str:
         for one in held
     )
     return (
-        '<h2>ZMODEM on the same line</h2><div class="scroll"><table><thead><tr><th>condition</th>'
+        '<section><h2>ZMODEM on the same line</h2><div class="scroll"><table><thead><tr><th>condition</th>'
         f"<th>each run</th></tr></thead><tbody>{rows}</tbody></table></div>"
         '<p class="soft">lrzsz\'s sz and rz with their defaults, as many bytes of noise as the line carries in 20 s, '
-        "from their start until the file is complete and the same; given up after 60 s.</p>"
+        "from their start until the file is complete and the same; given up after 60 s.</p></section>"
     )
 
 
 def _zmodem_runs(one: Result) -> Iterable[str]:
-    return (
-        percent(run["efficiency"]) if run["efficiency"] else "did not finish intact" for run in one["runs"]
-    )
+    runs = [run["efficiency"] for run in one["runs"]]
+    if not any(runs):
+        return [f"did not finish intact ({len(runs)} of {len(runs)})"]
+    return [percent(share) if share else "did not finish intact" for share in runs]
 
 
 def _machine(results: Results) -> str:

@@ -48,7 +48,7 @@ def made() -> str:
 
 
 def test_every_median_stands_in_it_with_its_spread_and_what_was_wanted(made: str) -> None:
-    for words in ("98.2 %", "98.1 % to 98.3 %", "wanted 98.5 %", "92.2 %", "232.0 %", "ZMODEM 96.6 %"):
+    for words in ("98.2 %", "98.1 \u2013 98.3 %", "wanted 98.5 %", "92.2 %", "232.0 %", "ZMODEM 96.6 %"):
         assert words in made
 
 
