@@ -100,6 +100,8 @@ class Capture:
         self._file = file
         self._cutters = {direction: _Cutter() for direction in Direction}
         self._service, self._connection_id = Service.IDENTIFY, 0
+        self._hides_noise = False
+        """Since a connection that could carry records: pieces of its frames may come long after it."""
         self._last = 0.0
         self.failed: OSError | None = None
         """Why the capture is not whole."""
@@ -127,7 +129,8 @@ class Capture:
 
     def _pieces(self, direction: Direction, pieces: Iterator[bytes | Frame], now: float) -> None:
         for piece in pieces:
-            if isinstance(piece, Frame) and piece.kind is FrameKind.HELLO:
+            ours = direction is Direction.TO_TERMINAL  # only the laptop greets
+            if ours and isinstance(piece, Frame) and piece.kind is FrameKind.HELLO:
                 self._greet(piece)
             self._packet(0, direction, self._shown(piece), now)
 
@@ -137,15 +140,14 @@ class Capture:
         except FrameError:
             return
         self._service, self._connection_id = hello.service, hello.connection_id
+        self._hides_noise = self._hides_noise or hello.service not in _SHOWN
         for cutter in self._cutters.values():
             cutter.decoder.connection_id = hello.connection_id
 
     def _shown(self, piece: bytes | Frame) -> _Packet:
-        if self._service in _SHOWN:
-            return _Packet(piece if isinstance(piece, bytes) else _on_line(piece, self._connection_id))
         if isinstance(piece, bytes):
-            return _Packet(bytes(len(piece)), REDACTED)
-        if piece.kind is not FrameKind.DATA:
+            return _Packet(bytes(len(piece)), REDACTED) if self._hides_noise else _Packet(piece)
+        if self._service in _SHOWN or piece.kind is not FrameKind.DATA:
             return _Packet(_on_line(piece, self._connection_id))
         return _Packet(_on_line(replace(piece, body=bytes(len(piece.body))), self._connection_id), REDACTED)
 
