@@ -160,6 +160,17 @@ def test_every_font_is_embedded_and_no_conformance_is_claimed() -> None:
     assert not any(b"pdfaid" in stream for stream in (data, *streams(data)))
 
 
+def bar(data: bytes) -> str:
+    """Which of red, green and blue is strongest in the bar behind the state: the first box across the page."""
+    across = re.compile(rb"([\d.]+) ([\d.]+) ([\d.]+) rg\n[\d.]+ [\d.]+ 510\.24 ")
+    found = next(found for one in streams(data) if (found := across.search(one)))
+    return max(zip(map(float, found.groups()), ("red", "green", "blue"), strict=True))[1]
+
+
+def test_complete_is_green_and_with_exceptions_is_red() -> None:
+    assert (bar(pdf(State.COMPLETE)), bar(pdf(State.EXCEPTIONS))) == ("green", "red")
+
+
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is not installed")
 @pytest.mark.parametrize(
     "state",

@@ -190,9 +190,10 @@ SAME_SEAL = write_chain(
         (FIRST, {"revoke": (bytes(8),)}, r"certificate\.revoke"),
         (FIRST, {"evidence": None}, r"certificate\.evidence"),
         (FIRST, {"remedies": ()}, r"certificate\.remedies"),
+        (FIRST, {"remedies": (replace(REMEDY, reference="bank case 18"),)}, r"certificate\.remedies"),
         (FIRST, {"issued_at": NOW + 7299}, r"certificate\.issued_at"),
     ],
-    ids=["order", "receipt", "revoke", "evidence", "remedies", "time"],
+    ids=["order", "receipt", "revoke", "evidence", "remedies", "another remedy", "time"],
 )
 def test_a_successor_that_differs_in_what_was_signed_or_forgets_a_remedy_is_refused(
     of: Documents, changes: dict[str, Any], reason: str

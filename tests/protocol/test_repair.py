@@ -8,6 +8,10 @@ import zlib
 import pytest
 
 from posdecom_protocol.frames import Frame, FrameDecoder, FrameKind, encode_frame
+from posdecom_protocol.greeting import Hello, Service, Welcome
+from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.link import Link
+from posdecom_protocol.link_events import Received
 from posdecom_protocol.repair import mended
 
 CONNECTION_ID = 0x5EED0001
@@ -74,3 +78,14 @@ def test_no_frame_of_another_kind_is_mended(kind: FrameKind) -> None:
 
 def test_nothing_is_mended_unless_allowed() -> None:
     assert heard(flipped(SENT, 8 * 20), mends=False)[0] is None
+
+
+@pytest.mark.parametrize("service", Service)
+def test_only_where_a_channel_checks_again_what_comes_a_connection_mends(service: Service) -> None:
+    welcome = Welcome(CONNECTION_ID, LifecycleState.RETIRED, False, "Acme", "T1", "0042")
+    link = Link.acceptor(lambda hello: welcome, 0.0, line_rate_bytes_per_s=None)
+    hello = Hello(CONNECTION_ID, service)
+    link.receive(encode_frame(Frame(FrameKind.HELLO, 0, 0, hello.encode()), CONNECTION_ID), 0.0)
+    link.receive(flipped(encode_frame(Frame(FrameKind.DATA, 0, 0, BODY), CONNECTION_ID), 8 * 20), 0.0)
+    received = [event.data for event in link.events() if isinstance(event, Received)]
+    assert received == ([BODY] if service is Service.CHANNEL else [])

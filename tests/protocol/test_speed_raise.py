@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable
 
 import pytest
 
 from link_end import LinkEnd
+from posdecom_protocol.frames import FrameKind
 from posdecom_protocol.greeting import Feature, Hello, Service, Welcome
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.link import Link
 from posdecom_protocol.link_events import Closed, CloseReason, LinkState
-from posdecom_protocol.speed_raise import FALL_BACK_S, LADDER, LINGER_S, Speeds
+from posdecom_protocol.speed_raise import (
+    FALL_BACK_S,
+    LADDER,
+    LINGER_S,
+    TEST_BODY,
+    TESTS_GOOD,
+    SpeedRaise,
+    Speeds,
+    Step,
+)
 from posdecom_simulator.world.line import SILENCE, Noise, VirtualLine, Wire
 
 FIRST = 115_200
@@ -205,3 +216,20 @@ def test_a_line_that_is_silent_for_long_goes_on_at_the_first_speed() -> None:
         wire.cuts.append((cable.line.now, cable.line.now + 5.0))
     assert cable.carries()
     assert cable.speeds == (FIRST, FIRST)
+
+
+@pytest.mark.parametrize(("good", "kept"), [(TESTS_GOOD - 1, FIRST), (TESTS_GOOD, LADDER[0])])
+def test_a_speed_is_kept_only_if_enough_of_its_test_frames_come_back(good: int, kept: int) -> None:
+    speed = SpeedRaise(Speeds(FIRST, LADDER[0]))
+    speed.begin(0.0)
+    speed.tick(0.0)
+    speed.received(FrameKind.SPEED, struct.pack(">BI", Step.ACCEPT, LADDER[0]), 0.1)
+    speed.tick(0.2)
+    assert speed.baud == LADDER[0]
+    while speed.next_frame(HELLO.connection_id, 0.2) is not None:
+        pass
+    for number in range(good):
+        speed.received(FrameKind.TEST, bytes([number]) + TEST_BODY[1:], 0.3)
+    assert speed.due_at is not None
+    speed.tick(speed.due_at)
+    assert speed.baud == kept

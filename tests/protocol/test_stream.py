@@ -327,6 +327,19 @@ def test_numbers_and_offsets_wrap_at_sixteen_bits() -> None:
     assert source._next_number > 1 << 16
 
 
+def test_acknowledgements_settle_numbers_beyond_sixteen_bits() -> None:
+    source, receiver = sender(), StreamReceiver(32768)
+    source._next_number = (1 << 16) - 300
+    source._highest_settled = receiver._highest = source._next_number - 1
+    while source._next_number < (1 << 16) + 300:
+        source.queue(bytes(100 * 128))
+        for frame in drain(source):
+            receiver.accept(frame)
+        receiver.take()
+        source.acknowledged(receiver.acknowledgement(), 0.0)
+        assert source.probe_at is None  # nothing is under way any more
+
+
 def test_offsets_wrap_at_thirty_two_bits() -> None:
     """Four gigabytes are too many for a test: both halves are set back to shortly before the wrap."""
     start = 2**32 - 50_000
