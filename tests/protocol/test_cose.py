@@ -168,6 +168,19 @@ def test_a_signature_holds_for_one_header_one_payload_and_one_key() -> None:
             check_signature(one, public_key)
 
 
+def test_a_signature_that_was_found_good_vouches_for_no_other_bytes_and_no_other_key() -> None:
+    """Good ones are remembered; asked again, and in any order, each is judged as if it were the first."""
+    signed = parse(wrap(HEADER), 10_000)
+    key, other_key = (
+        Identity(name).private_key.public_key().public_bytes_raw() for name in ("order signer", "another")
+    )
+    for _ in range(2):
+        check_signature(signed, key)
+        for forged, under in ((replace(signed, payload=b"\xa1\x01\x02"), key), (signed, other_key)):
+            with pytest.raises(DocumentError, match="signature"):
+                check_signature(forged, under)
+
+
 def test_a_signature_has_no_second_form() -> None:
     """RFC 8032 section 5.1.7: S must be below the group order, or S + L would verify as well."""
     order = 2**252 + 27742317777372353535851937790883648493
