@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from posdecom_protocol import chain
 from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.cose import digest
+from posdecom_protocol.custody import read_custody
 from posdecom_protocol.documents import Signed, authenticate, open_document
 from posdecom_protocol.documents.evidence import Evidence
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.seal import Seal
-from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.errors import DocumentError, MessageError
 from posdecom_protocol.guard import GuardRefusal, Holding, check_release
 from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.records import chain_head
 from posdecom_protocol.verdict import judge
 from posdecom_protocol.wording import N_
 
@@ -32,6 +34,34 @@ def check_seal(seal: Signed[Seal], order: Signed[Order], anchors: Anchors) -> No
         raise DocumentError("seal", N_("is signed by another terminal"))
     if seal.body.order_digest != order.digest or seal.body.serial != order.body.serial:
         raise DocumentError("seal", N_("is not under this order"))
+
+
+def check_custody(custody: bytes, order: Signed[Order], seal: Signed[Seal], unreadable: int) -> None:
+    """`DocumentError` unless the acquirer has every item of ``seal`` that can be read: before an exception nobody may
+    give up what is merely still somewhere else.
+
+    ``unreadable``: how many of the last ones nobody can read any more; of none missing the chain's head is checked.
+    """
+    try:
+        order_data, seal_data, items = read_custody(custody)
+        held = tuple(items)
+    except MessageError as error:
+        raise DocumentError("custody", str(error)) from error
+    if (order_data, seal_data) != (order.data, seal.data):
+        raise DocumentError("custody", N_("is of another order or another seal"))
+    count = seal.body.item_count
+    if len(held) + unreadable != count:
+        raise DocumentError(
+            "custody",
+            N_(
+                "holds {held} of {count} messages, and {unreadable} are stated to be unreadable",
+                held=len(held),
+                count=count,
+                unreadable=unreadable,
+            ),
+        )
+    if not unreadable and chain_head(held) != seal.body.head:
+        raise DocumentError("custody", N_("does not add up to the seal's chain head"))
 
 
 def check_receipts(receipts: Sequence[bytes], job: Job, anchors: Anchors) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from posdecom_agent.job import Job
 from posdecom_agent.journal import MemoryJournal
 from posdecom_protocol.certificates import Role
 from posdecom_protocol.cose import digest
+from posdecom_protocol.custody import encode_custody
 from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.closure import Closure
@@ -42,6 +43,7 @@ from posdecom_protocol.documents.receipt import Basis, Receipt
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.guard import check_release
 from posdecom_protocol.money import Tally
+from posdecom_protocol.records import Item, ItemKind, chain_head, encode_item
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +155,47 @@ def test_a_receipt_made_by_hand_releases_the_terminal(desk: Path, documents: Doc
     assert check_release([data], holding(documents)).receipt.basis is Basis.AGREED
 
 
+def with_custody(desk: Path, documents: Documents, items: Sequence[bytes]) -> tuple[str, str]:
+    pieces = encode_custody(documents.order, documents.seal, items)
+    (desk / "custody.posdecom").write_bytes(b"".join(pieces))
+    return "--custody", "@custody.posdecom"
+
+
+def test_an_exception_while_readable_records_are_not_yet_at_the_desk_is_refused(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = tuple(encode_item(Item(ItemKind.SIGN_OFF, 0, None, bytes((number,)))) for number in range(5))
+    sealed = write_chain(Script(seal=lambda body: replace(body, head=chain_head(items))))
+    other = write_chain(Script(seal=lambda body: replace(body, head=chain_head(items), challenge=bytes(32))))
+    (desk / "seal.cose").write_bytes(sealed.seal)
+    exception = (*RECEIPT, "--exception", *by("release"))
+    assert run(desk, *exception) == Exit.USAGE
+    assert "needs --custody" in capsys.readouterr().err
+    for held, why, more in (
+        (items[:4], "holds 4 of 5 messages, and 0 are stated to be unreadable", ()),
+        (items[:3], "holds 3 of 5 messages, and 1 are stated", ("--unreadable", "1")),
+        ((*items[:4], items[0]), "does not add up to the seal's chain head", ()),
+    ):
+        assert run(desk, *exception, *with_custody(desk, sealed, held), *more) == Exit.FORGED
+        assert why in capsys.readouterr().err
+    assert run(desk, *exception, *with_custody(desk, other, items)) == Exit.FORGED
+    assert "another order or another seal" in capsys.readouterr().err
+    assert not (desk / "new.cose").exists()
+    assert run(desk, *exception, *with_custody(desk, sealed, items)) == 0
+
+
 def test_what_is_given_up_needs_a_second_signature_and_then_releases(
     desk: Path, documents: Documents, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(desk, *RECEIPT, "--exception", "--undelivered", "0:1:1000", *by("release", "@one.cose")) == 0
+    given_up = (
+        "--exception",
+        "--undelivered",
+        "0:1:1000",
+        *with_custody(desk, documents, ()),
+        "--unreadable",
+        "5",
+    )
+    assert run(desk, *RECEIPT, *given_up, *by("release", "@one.cose")) == 0
     assert "posdecom receipt sign" in capsys.readouterr().err
     assert run(desk, "receipt", "sign", "@one.cose", *JUDGED_BY, *by("approver", "@two.cose")) == 0
     said = capsys.readouterr().err
@@ -480,3 +519,16 @@ def test_a_disk_that_fills_up_leaves_the_file_that_was_there_and_no_half_one(
         finish.write_whole(path, b"after")
     assert path.read_bytes() == b"before"
     assert [one.name for one in tmp_path.iterdir()] == ["certificate.posdecom"]
+
+
+def test_what_was_stored_in_the_job_is_its_owners_alone_outside_of_it_too(tmp_path: Path) -> None:
+    finish.write_pieces(tmp_path / "custody.posdecom", [b"items"], private=True)
+    assert (tmp_path / "custody.posdecom").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_that_lies_where_a_file_is_written_first_leads_nowhere(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"before")
+    (tmp_path / f".new.{os.getpid()}").symlink_to(theirs)
+    finish.write_whole(tmp_path / "new", b"after")
+    assert (theirs.read_bytes(), (tmp_path / "new").read_bytes()) == (b"before", b"after")

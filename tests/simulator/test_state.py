@@ -61,6 +61,6 @@ def test_an_order_whose_messages_find_no_room_is_refused_and_the_terminal_trades
     store, site = HardwareStore(Image.new(SMALL), entropy=seeded(5)), demo.site_terminal()
     personalise(store, site, populate(1, 400, site.settings.contexts, NOW - 86_400))
     boots = Terminal.boot(store, seeded(6))
-    assert list(boots.answer(OfferOrder(NOW, demo.order()), NOW)) == [Refused(Refusal.TOO_MUCH)]
+    assert list(boots.answer(OfferOrder(NOW, demo.order()), NOW)) == [Refused(Refusal.NO_ROOM)]
     assert boots.life.state is LifecycleState.ACTIVE
     assert list(store.names(slots.ITEM_PREFIX)) == []

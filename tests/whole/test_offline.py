@@ -189,7 +189,18 @@ def test_with_a_dead_host_two_signers_accept_the_loss_and_the_certificate_says_w
     ]
     over = ("--order", carried / "order.cose", "--seal", carried / "seal.cose")
     issuer = ("--issuer", "Demo Acquirer")
-    first = sign(parts, "new", "release", parts.folder / "one.cose", *over, *issuer, "--exception", *given_up)
+    first = sign(
+        parts,
+        "new",
+        "release",
+        parts.folder / "one.cose",
+        *over,
+        *issuer,
+        "--exception",
+        "--custody",
+        carried / "custody.posdecom",
+        *given_up,
+    )
     alone = retire_by_files(parts, "--receipt", first)
     assert alone.returncode == Exit.ERASE_REFUSED
     assert alone.stderr.splitlines()[-3].startswith("error[PD-E55]: ")

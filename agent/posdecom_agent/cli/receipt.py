@@ -33,7 +33,8 @@ def command() -> None:
     "new",
     help=N_("""Sign a receipt over --seal: everything that it counts was delivered, but for what --undelivered names.
 
-    By hand this believes the seal. The release desk signs only what its own books agree with.
+    By hand this believes the seal. The release desk signs only what its own books agree with. An exception is signed
+    only where every message that can be read is in --custody.
     """),
 )
 @click.option("--order", "order_file", required=True, type=FILE, help=N_("The order that the seal is under."))
@@ -48,6 +49,18 @@ def command() -> None:
     metavar="CONTEXT:COUNT:AMOUNT",
     help=N_("What is given up in a context, in minor units; needs a second signature."),
 )
+@click.option(
+    "--custody",
+    "custody_file",
+    type=FILE,
+    help=N_("The custody file of this seal (posdecom flush --out); an exception needs it."),
+)
+@click.option(
+    "--unreadable",
+    type=click.IntRange(0),
+    default=0,
+    help=N_("How many messages of an exception's seal nobody can read any more."),
+)
 @click.option("--remark", default="", help=N_("For people."))
 @signer_options
 @output_options
@@ -59,6 +72,8 @@ def new(
     issuer: str,
     exception: bool,
     undelivered: tuple[str, ...],
+    custody_file: Path | None,
+    unreadable: int,
     remark: str,
     key_file: Path,
     chain_file: Path,
@@ -70,10 +85,16 @@ def new(
     from posdecom_protocol.documents.seal import Seal
     from posdecom_protocol.release import Terms, receipt_over
 
+    from ..judgement import check_custody
+
     order = open_document(order_file.read_bytes(), Order)
     seal = open_document(seal_file.read_bytes(), Seal)
     if seal.body.order_digest != order.digest:
         raise click.UsageError(_("the seal is not under this order"))
+    if exception and custody_file is None:
+        raise click.UsageError(_("an exception needs --custody: every message that can be read comes first"))
+    if exception and custody_file is not None:
+        check_custody(custody_file.read_bytes(), order, seal, unreadable)
     basis = Basis.EXCEPTION if exception else Basis.AGREED
     terms = Terms(f"R-{seal.digest.hex()[:16]}", issuer, int(time.time()), basis, remark)
     receipt = receipt_over(order, seal, _findings(seal.body, undelivered), terms)
