@@ -66,7 +66,8 @@ def carry_away(job: Job, folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "order.cose", job.order.data)
     write_whole(folder / "seal.cose", job.seal.data)
-    write_pieces(folder / "custody.posdecom", encode_custody(job.order.data, job.seal.data, job.items()))
+    custody = encode_custody(job.order.data, job.seal.data, job.items())
+    write_pieces(folder / "custody.posdecom", custody, private=True)
     return {name: str(folder / f"{name}{end}") for name, end in _CARRIED.items()}
 
 
@@ -108,7 +109,7 @@ def _leave_salvage(job: Job, folder: Path) -> dict[str, str]:
     if job.closure is not None or not job.salvage_is_complete:
         return {}
     path = folder / SALVAGE_FILE
-    write_pieces(path, encode_salvage(job.order.data, job.salvaged_messages()))
+    write_pieces(path, encode_salvage(job.order.data, job.salvaged_messages()), private=True)
     return {"salvage": str(path)}
 
 
@@ -127,11 +128,13 @@ def write_whole(path: Path, data: bytes) -> None:
     write_pieces(path, (data,))
 
 
-def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
-    """As `write_whole`, without holding all of it."""
+def write_pieces(path: Path, pieces: Iterable[bytes], *, private: bool = False) -> None:
+    """As `write_whole`, without holding all of it. ``private``: for its owner alone, as the journal is."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # what lies there is a leftover, or somebody's link to another file
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+        with os.fdopen(descriptor, "wb") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
