@@ -119,7 +119,7 @@ def _efficiency(results: Results) -> str:
         f"<figure>{noise}</figure>"
         '<p class="soft">Records of which all but 5 of 250 bytes are random, so that they do not compress. '
         "DEFLATE still saves 0.8 % on those five bytes, and frames and TLS cost less than that: a fast line may pass "
-        "100 %.</p>" + (f"<figure>{shop}</figure>" if results.shops else "")
+        "100 %.</p>" + (f"<figure>{shop}</figure>" if results.shops else "") + "</section>"
     )
 
 

@@ -72,6 +72,11 @@ def test_every_picture_is_well_formed_and_named(made: str) -> None:
     assert all(ET.fromstring(one).findtext("title") for one in pictures)
 
 
+@pytest.mark.parametrize("element", ["section", "figure", "p", "div", "table", "tr", "td"])
+def test_what_is_opened_is_closed(made: str, element: str) -> None:
+    assert len(re.findall(f"<{element}[ >]", made)) == made.count(f"</{element}>") > 0
+
+
 def test_what_the_machine_says_of_itself_is_escaped(made: str) -> None:
     assert "&lt;a processor &amp; more&gt;" in made
 
