@@ -215,7 +215,7 @@ class SpeedRaise:
             self._due_at = leaves_at + 2 * test_s + TEST_S
 
     def _answer(self, baud: int, now: float) -> None:
-        if not self._speeds.first < baud <= self._speeds.most:
+        if baud not in LADDER or not self._speeds.first < baud <= self._speeds.most:
             self._say(Step.REFUSE, baud)
             return
         self._tried = baud

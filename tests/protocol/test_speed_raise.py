@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from link_end import LinkEnd
-from posdecom_protocol.frames import FrameKind
+from posdecom_protocol.frames import Frame, FrameKind, encode_frame
 from posdecom_protocol.greeting import Feature, Hello, Service, Welcome
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.link import Link
@@ -233,3 +233,12 @@ def test_a_speed_is_kept_only_if_enough_of_its_test_frames_come_back(good: int, 
     assert speed.due_at is not None
     speed.tick(speed.due_at)
     assert speed.baud == kept
+
+
+@pytest.mark.parametrize("baud", [115_201, 2_999_999, FIRST, 4_000_000])
+def test_a_speed_that_is_no_step_of_the_ladder_is_refused_whoever_proposes_it(baud: int) -> None:
+    one = SpeedRaise(Speeds(FIRST, 3_000_000))
+    one.received(FrameKind.SPEED, struct.pack(">BI", Step.PROPOSE, baud), 0.0)
+    said = one.next_frame(1, 0.0)
+    assert said == encode_frame(Frame(FrameKind.SPEED, 0, 0, struct.pack(">BI", Step.REFUSE, baud)), 1)
+    assert (one.is_busy, one.baud) == (False, FIRST)
