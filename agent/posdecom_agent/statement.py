@@ -1,7 +1,7 @@
 """The merchant's list: what the terminal held, masked, with what became of each, and totals that are the seal's.
 
-Everything comes from the items in custody, their outcomes and the seal. Pure. Withheld sales have no message, so they
-are a count and a sum only; open pre-authorisations stand in the seal by name.
+Everything comes from the items in custody, their outcomes and the seal. Pure. Withheld sales have an item without a
+message; open pre-authorisations stand in the seal by name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from .job import Job
 _OFFLINE = frozenset({TransactionClass.OFFLINE_SALE, TransactionClass.ADJUSTMENT})
 _SENT = frozenset({ItemKind.ADVICE, ItemKind.REFUND, ItemKind.REVERSAL, ItemKind.PREAUTH_VOID})
 """A message of its own says what became of the transaction."""
-_DECLINED = N_("declined by the chip")
+_UNSENT = {
+    ItemKind.CHIP_PROOF: N_("declined by the chip"),
+    ItemKind.WITHHELD: N_("withheld after the cut-off"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,15 @@ class Sums:
     context: SealedContext
     totals: tuple[GroupTotals, ...]
     withheld: Tally
+    sealed_withheld: Tally
+    """Offline sales that the seal counts and no total does."""
 
     @property
     def agree_with_the_seal(self) -> bool:
         sealed = {one.group: one for one in self.context.totals}
-        return all(one == sealed.get(one.group, GroupTotals(one.group)) for one in self.totals)
+        return self.withheld == self.sealed_withheld and all(
+            one == sealed.get(one.group, GroupTotals(one.group)) for one in self.totals
+        )
 
 
 def lines(job: Job) -> Iterator[Line]:
@@ -84,12 +91,14 @@ def sums(job: Job) -> Iterator[Sums]:
     assert job.seal is not None
     for context in job.seal.body.contexts:
         totals = {group: GroupTotals(group) for group in CardGroup}
-        offline = Tally()
-        for summary in _uploads(job, context):
+        offline, withheld = Tally(), Tally()
+        for summary in _summaries(job, context, ItemKind.WITHHELD):
+            withheld = withheld.plus(summary.amount)
+        for summary in _summaries(job, context, ItemKind.UPLOAD):
             totals[summary.group] = totals[summary.group].plus(summary.transaction_class, summary.amount)
             if summary.transaction_class in _OFFLINE:
                 offline = offline.plus(summary.amount)
-        yield Sums(context, tuple(totals.values()), _less(_recorded_offline(context), offline))
+        yield Sums(context, tuple(totals.values()), withheld, _less(_recorded_offline(context), offline))
 
 
 def _of_context(job: Job, context: SealedContext, outcomes: dict[int, Outcome]) -> Iterator[Line]:
@@ -98,8 +107,9 @@ def _of_context(job: Job, context: SealedContext, outcomes: dict[int, Outcome]) 
         item = job.item(sequence)
         if item.summary is None:
             continue
-        if item.kind is ItemKind.CHIP_PROOF and item.summary.transaction_class is TransactionClass.DECLINED:
-            yield _line(context, item.summary, _DECLINED, counted=False)
+        declined = item.summary.transaction_class is TransactionClass.DECLINED
+        if item.kind is ItemKind.WITHHELD or (item.kind is ItemKind.CHIP_PROOF and declined):
+            yield _line(context, item.summary, _UNSENT[item.kind], counted=False)
         if item.kind not in _SENT and item.kind is not ItemKind.UPLOAD:
             continue
         counted = item.kind is ItemKind.UPLOAD
@@ -140,10 +150,10 @@ def _card(first6: str, last4: str) -> str:
     return f"{first6}...{last4}"
 
 
-def _uploads(job: Job, context: SealedContext) -> Iterator[Summary]:
+def _summaries(job: Job, context: SealedContext, kind: ItemKind) -> Iterator[Summary]:
     for sequence in range(context.item_first, context.item_last + 1):
         item = job.item(sequence)
-        if item.kind is ItemKind.UPLOAD and item.summary is not None:
+        if item.kind is kind and item.summary is not None:
             yield item.summary
 
 

@@ -46,6 +46,8 @@ class ItemKind(IntEnum):
     """0320 with the chip data of one transaction and no money: approved (TC), for a dispute, or declined (AAC)."""
     CHIP_PROOF_UNBALANCED = 12
     """The same where the totals do not balance, of declined ones only: the uploads hold the others."""
+    WITHHELD = 13
+    """An offline sale or adjustment from after the cut-off that the host has not had, and is not to get: no message."""
 
 
 _BOUNDS: Final = {
@@ -100,11 +102,13 @@ class Item:
     summary: Summary | None
     """Absent where the message concerns a batch and not one transaction."""
     message: bytes
-    """The ISO 8583 message without length prefix: TPDU, header, MTI, bitmap, fields."""
+    """The ISO 8583 message without length prefix: TPDU, header, MTI, bitmap, fields. Empty for WITHHELD alone."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.context < CONTEXTS_MAX:
             raise ValueError(f"context is not 0 to {CONTEXTS_MAX - 1}")
+        if self.kind is ItemKind.WITHHELD and (self.message or self.summary is None):
+            raise ValueError("what is withheld has a summary and no message")
 
 
 _HEAD: Final = struct.Struct(">BBB")

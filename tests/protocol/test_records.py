@@ -156,8 +156,9 @@ SUMMARIES = st.builds(
     DIGITS.map(lambda digits: digits[:6]),
     DIGITS.map(lambda digits: digits[:4]),
 )
-ITEMS = st.builds(
-    Item, st.sampled_from(ItemKind), st.integers(0, 63), st.none() | SUMMARIES, st.binary(max_size=200)
+SENT = st.sampled_from([kind for kind in ItemKind if kind is not ItemKind.WITHHELD])
+ITEMS = st.builds(Item, SENT, st.integers(0, 63), st.none() | SUMMARIES, st.binary(max_size=200)) | st.builds(
+    Item, st.just(ItemKind.WITHHELD), st.integers(0, 63), SUMMARIES, st.just(b"")
 )
 
 
@@ -165,6 +166,15 @@ ITEMS = st.builds(
 @given(ITEMS)
 def test_any_item_comes_out_as_it_went_in(item: Item) -> None:
     assert decode_item(encode_item(item)) == item
+
+
+def test_what_is_withheld_has_a_summary_and_no_message() -> None:
+    """Nobody was charged, and nobody can be with what is in custody."""
+    withheld = bytes((ItemKind.WITHHELD, 0, 0)) + b"\x00\x00"
+    with pytest.raises(MessageError):
+        decode_item(withheld)
+    with pytest.raises(ValueError, match="no message"):
+        Item(ItemKind.WITHHELD, 0, None, b"m")
 
 
 @settings(deadline=None, max_examples=60)

@@ -6,23 +6,24 @@ both sides of the cut-off does the terminal's clock decide, and there the desk l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from document_chain import order_body
 from posdecom_protocol.documents.order import Account, AfterCutoff, Preauths
 from posdecom_protocol.money import CardGroup, Tally, TransactionClass
-from posdecom_protocol.records import ItemKind
+from posdecom_protocol.records import ItemKind, Summary, encode_item
 from posdecom_simulator.acquirer.books import Posting, decode_row, encode_row
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.brackets import When, place
 from posdecom_simulator.population import Transaction, populate
 from posdecom_simulator.terminal.prepare import Rules
 from posdecom_world import oracle
-from release_case import Case, case_of
+from release_case import Case, case_of, reason
 from shop import CONTEXTS, START_S, freeze_day
 
 HOUR, YEAR = 3600, 366 * 86_400
@@ -156,14 +157,14 @@ def test_the_desk_believes_its_own_time_before_any_clock() -> None:
     assert advised(case) == [2]
     case.settle()
     store = MemoryStore()
-    store.append([sold_late(row, 101) for row in case.ledger.rows()])
+    store.append([sold_at(row, 101, AFTER) for row in case.ledger.rows()])
     case.ledger = Ledger(store)
     assert case.receipt().contexts[0].held == Tally(3, 3000)
 
 
-def sold_late(row: tuple[str, bytes], stan: int) -> tuple[str, bytes]:
+def sold_at(row: tuple[str, bytes], stan: int, at: int) -> tuple[str, bytes]:
     about = decode_row(*row)
-    return encode_row(replace(about, at=AFTER)) if isinstance(about, Posting) and about.stan == stan else row
+    return encode_row(replace(about, at=at)) if isinstance(about, Posting) and about.stan == stan else row
 
 
 # --- whole days
@@ -212,3 +213,55 @@ def test_the_order_of_the_records_is_that_of_their_numbers() -> None:
     records = [(3, None), (1, 10), (2, 20), (4, None)]
     assert place(records, 15) == {3: When.AFTER, 4: When.AFTER}
     assert place([], 15) == {}
+
+
+# --- what is withheld is told one by one
+
+
+def retold(case: Case, change: Callable[[Summary], Summary | None]) -> None:
+    """The seal over other items: each that is withheld as ``change`` has it, or not there at all."""
+    items = [
+        (item, change(item.summary) if item.kind is ItemKind.WITHHELD and item.summary else item.summary)
+        for item in case.shop.prepared.items
+    ]
+    case.items = [
+        encode_item(replace(item, summary=summary))
+        for item, summary in items
+        if summary is not None or item.kind is not ItemKind.WITHHELD
+    ]
+    case.reseal(lambda seal: replace(seal, contexts=(replace(seal.contexts[0], item_last=len(case.items)),)))
+
+
+def test_a_withheld_sale_has_an_item_of_its_own_and_no_message() -> None:
+    case = frozen([online(1, AFTER), offline(2, AFTER + 60)], 0)
+    (item,) = [one for one in case.shop.prepared.items if one.kind is ItemKind.WITHHELD]
+    assert item.summary is not None
+    assert (item.summary.record, item.summary.amount, item.message) == (2, 1000, b"")
+    case.settle()
+    assert case.receipt().contexts[0].withheld == Tally(1, 1000)
+
+
+def test_a_sale_that_is_withheld_and_not_told_gets_no_receipt() -> None:
+    case = frozen([online(1, AFTER), offline(2, AFTER + 60)], 0)
+    case.settle()
+    retold(case, lambda summary: None)
+    assert reason(case.post()) == "context 0 does not tell every sale that it withholds"
+
+
+@pytest.mark.parametrize("change", [{"amount": 999}, {"transaction_class": TransactionClass.SALE}], ids=str)
+def test_a_withheld_sale_that_is_told_otherwise_gets_no_receipt(change: dict[str, Any]) -> None:
+    case = frozen([online(1, AFTER), offline(2, AFTER + 60)], 0)
+    case.settle()
+    retold(case, lambda summary: replace(summary, **change))
+    assert case.post().status == 422
+
+
+def test_the_desk_does_not_let_a_sale_be_withheld_that_the_sales_around_it_put_before_the_cut_off() -> None:
+    """The terminal's software is wrong: the merchant would lose what was sold in time."""
+    case = frozen([offline(1, AFTER), online(2, AFTER + 60)], 0)
+    case.settle()
+    assert withheld(case) == [1]
+    store = MemoryStore()
+    store.append([sold_at(row, 102, BEFORE) for row in case.ledger.rows()])
+    case.ledger = Ledger(store)
+    assert reason(case.post()) == f"item {len(case.items)} is withheld, and was sold before the cut-off"

@@ -150,9 +150,12 @@ def audit(
         raise Disagreement("the items do not add up to the seal's chain head")
     if not item_ranges_hold(seal):
         raise Disagreement("the seal's contexts do not share out its items")
-    messages = [_looked_up(sequence, data, ledger, hsm, key_set) for sequence, data in enumerate(items, 1)]
+    messages = [
+        _looked_up(sequence, data, seal, ledger, hsm, key_set) for sequence, data in enumerate(items, 1)
+    ]
     missing: list[int] = []
     findings: dict[int, Findings] = {}
+    _check_withheld(messages, cutoff_at)
     late = _sold_offline_after(seal, messages, cutoff_at)
     for context in seal.contexts:
         own = messages[context.item_first - 1 : context.item_last]
@@ -167,9 +170,11 @@ def audit(
     return Audit(tuple(missing), findings)
 
 
-def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm, key_set: bytes) -> _Message:
+def _looked_up(sequence: int, data: bytes, seal: Seal, ledger: Ledger, hsm: Hsm, key_set: bytes) -> _Message:
     try:
         item = decode_item(data)
+        if item.kind is ItemKind.WITHHELD:
+            return _kept_back(sequence, item, seal)
         message = decode(item.message)
         ksn, batch = message.binary(53), BatchReference.decode(message.text(60)).batch
         place = Place(message.text(41), batch, int(message.text(11)))
@@ -187,6 +192,15 @@ def _looked_up(sequence: int, data: bytes, ledger: Ledger, hsm: Hsm, key_set: by
     account = message.binary(57) if 57 in message.fields else b""
     chip = message.binary(55) if 55 in message.fields else b""
     return _Message(sequence, item, place, account, chip, code, ledger.posting(place._replace(stan=stan)))
+
+
+def _kept_back(sequence: int, item: Item, seal: Seal) -> _Message:
+    """What has no message, and so nothing in the books that came of it; the seal alone vouches for it."""
+    context = next((one for one in seal.contexts if one.index == item.context), None)
+    if context is None or item.summary is None or item.summary.transaction_class not in _OFFLINE:
+        raise Disagreement(f"item {sequence} withholds what is no offline sale")
+    place = Place(context.tid, context.batch, item.summary.stan)
+    return _Message(sequence, item, place, b"", b"", None, None)
 
 
 def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None:
@@ -274,7 +288,7 @@ def _findings(context: SealedContext, messages: Sequence[_Message]) -> Findings:
 
 
 def _withheld(context: SealedContext, messages: Sequence[_Message]) -> Tally:
-    """Offline sales that the seal counts as records and that are in no upload: sold after the cut-off."""
+    """Offline sales that the seal counts as records and that are in no upload, each told by an item of its own."""
     tally = Tally()
     for count in context.classes:
         if count.transaction_class in _OFFLINE:
@@ -285,6 +299,9 @@ def _withheld(context: SealedContext, messages: Sequence[_Message]) -> Tally:
             tally = Tally(tally.count - 1, tally.amount - summary.amount)
     if tally.count < 0 or tally.amount < 0:
         raise Disagreement(f"context {context.index} uploads more offline sales than it holds")
+    told = {one.summary for one in messages if one.item.kind is ItemKind.WITHHELD}
+    if tally != Tally(len(told), sum(one.amount for one in told)):
+        raise Disagreement(f"context {context.index} does not tell every sale that it withholds")
     return tally
 
 
@@ -324,15 +341,28 @@ def _is_its_card(message: _Message, hsm: Hsm, key_set: bytes) -> bool:
     return message.posting is not None and card.digest == message.posting.card
 
 
+def _check_withheld(messages: Sequence[_Message], cutoff_at: int) -> None:
+    """None was sold in time, as far as the online sales around it tell: the merchant would lose it."""
+    withheld = {one.summary.record: one.sequence for one in messages if one.item.kind is ItemKind.WITHHELD}
+    placed = place(_answered_online(messages) + [(record, None) for record in withheld], cutoff_at)
+    for record, sequence in withheld.items():
+        if placed[record] is When.BEFORE:
+            raise Disagreement(f"item {sequence} is withheld, and was sold before the cut-off")
+
+
+def _answered_online(messages: Sequence[_Message]) -> list[tuple[int, int | None]]:
+    """Record and the host's own time of each sale that it answered when it was made."""
+    uploads = [one for one in messages if one.item.kind is ItemKind.UPLOAD and one.posting is not None]
+    answered = [one for one in uploads if one.summary.transaction_class not in _OFFLINE]
+    return [(one.summary.record, one.booked.at) for one in answered if one.booked.source is Source.ONLINE]
+
+
 def _sold_offline_after(seal: Seal, messages: Sequence[_Message], cutoff_at: int) -> set[Place]:
     """Offline sales in the books that were made after the cut-off: by the online ones around them, whose time is the
     host's own; where those leave it open by the terminal's clock, set right by what the seal says it was off."""
     uploads = [one for one in messages if one.item.kind is ItemKind.UPLOAD and one.posting is not None]
     offline = [one for one in uploads if one.summary.transaction_class in _OFFLINE]
-    answered = [one for one in uploads if one.summary.transaction_class not in _OFFLINE]
-    online = [one for one in answered if one.booked.source is Source.ONLINE]
-    records: list[tuple[int, int | None]] = [(one.summary.record, one.booked.at) for one in online]
-    placed = place(records + [(one.summary.record, None) for one in offline], cutoff_at)
+    placed = place(_answered_online(messages) + [(one.summary.record, None) for one in offline], cutoff_at)
     return {
         one.place._replace(stan=one.summary.stan)
         for one in offline

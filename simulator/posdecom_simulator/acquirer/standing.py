@@ -42,6 +42,8 @@ def next_batch(batch: int) -> int:
 def _was_taken(data: bytes, ledger: Ledger) -> bool:
     """Money is taken where it is booked, whichever message brought it: it may have come as an upload."""
     item = decode_item(data)
+    if item.kind is ItemKind.WITHHELD:
+        return False
     message = decode(item.message)
     batch, ksn = BatchReference.decode(message.text(60)).batch, message.binary(53)
     place = Place(message.text(41), batch, int(message.text(11)))

@@ -141,7 +141,12 @@ class Composer:
         """The items in the order in which the host may get them; none for an empty batch."""
         if not batch.records:
             return []
-        return [item for part in COMPOSITIONS[self._context.dialect] for item in part(self, batch)]
+        composed = [item for part in COMPOSITIONS[self._context.dialect] for item in part(self, batch)]
+        return composed + [self._withheld(one) for one in batch.withheld]
+
+    def _withheld(self, one: StoredTransaction) -> Item:
+        """For the desk and the merchant to see one by one. Nobody was charged, and with no message nobody can be."""
+        return Item(ItemKind.WITHHELD, self._context.index, summary_of(one, self._context), b"")
 
     # --- parts of every dialect
 
