@@ -12,6 +12,7 @@ import pytest
 
 from posdecom_protocol import guard
 from posdecom_protocol.lifecycle import LifecycleState
+from posdecom_protocol.messages import Refusal
 from posdecom_world.adversary import terminal
 from posdecom_world.adversary.life import life
 from posdecom_world.adversary.matrix import Breach, Matrix, Outcome
@@ -48,7 +49,7 @@ def test_the_adversary_meets_a_terminal_in_every_state_of_its_life() -> None:
     assert {name for name in names if name.startswith("TAMPERED")}
 
 
-ALONE = {guard.Refusal.ROLE, guard.Refusal.SIGNATURES, guard.Refusal.STATE}
+ALONE = {Refusal.ROLE, Refusal.SIGNATURES, Refusal.STATE}
 """Conditions that nothing else stands in for. The others overlap: seal and challenge for an earlier epoch, chain and
 role for a forger where only one acquirer is trusted; each has its own test beside the guard."""
 
@@ -56,12 +57,12 @@ role for a forger where only one acquirer is trusted; each has its own test besi
 @pytest.mark.long
 @pytest.mark.parametrize("left_out", sorted(ALONE))
 def test_a_guard_without_one_of_its_conditions_is_noticed(
-    left_out: guard.Refusal, monkeypatch: pytest.MonkeyPatch
+    left_out: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def holds_always(_: object) -> bool:
         return True
 
-    table: list[tuple[guard.Refusal, Callable[..., bool]]] = [
+    table: list[tuple[Refusal, Callable[..., bool]]] = [
         (reason, holds_always if reason is left_out else holds) for reason, holds in guard.RELEASE
     ]
     life()

@@ -65,3 +65,40 @@ def test_agent_killed_or_its_disk_failing_at_every_call_of_the_disk(
     places = range(1 + luck, calls + 1, every)
     results = [reference(FaultPlan(at={fault: frozenset({place})}, luck=luck)) for place in places]
     assert report(record_property, results) == {fault: len(places)}
+
+
+CLOCKS_AND_LAPTOPS = [
+    Fault.LAPTOP_BEHIND, Fault.LAPTOP_AHEAD, Fault.OTHER_LAPTOP, Fault.CLOCK_AHEAD, Fault.CLOCK_RESET
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", CLOCKS_AND_LAPTOPS)
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_another_laptop_or_a_clock_that_is_years_off_after_any_interruption(
+    fault: Fault, every: int, record_property: Report
+) -> None:
+    """The agent dies, and the terminal starts again, at any place; what comes back knows nothing of the time."""
+    places = range(1, reference(FaultPlan()).seen[Fault.KILL_AFTER] + 1, every)
+    at = {fault: frozenset({1, 2}), Fault.POWER_CUT: frozenset({20, 60})}
+    results = [reference(FaultPlan(at={**at, Fault.KILL_AFTER: frozenset({place})})) for place in places]
+    assert report(record_property, results)[fault] > 0
+
+
+@pytest.mark.parametrize("fault", [Fault.DESK_BEHIND, Fault.DESK_AHEAD, Fault.HOST_CONTRADICTS])
+def test_a_desk_in_another_year_and_a_host_that_contradicts_itself_at_every_call(
+    fault: Fault, record_property: Report
+) -> None:
+    """Seeds 1 and 5: the desk signed a receipt outside the life of its own certificate, and kept it for ever."""
+    places = reference(FaultPlan()).seen[fault]
+    results = [reference(FaultPlan.only(fault, place)) for place in range(1, places + 1)]
+    assert report(record_property, results) == {fault: places}
+
+
+@pytest.mark.parametrize("every", [19, pytest.param(1, marks=pytest.mark.long)])
+def test_a_line_of_another_speed_or_next_to_none_at_any_time(every: int, record_property: Report) -> None:
+    starts = [tenths / 10 for tenths in range(0, 60, every)]
+    plans = [FaultPlan(mismatches=((start, start + 2.0),)) for start in starts]
+    plans += [FaultPlan(drips=((start, start + 20.0),)) for start in starts]
+    fired = report(record_property, map(reference, plans))
+    assert fired[Fault.SPEED_MISMATCH] == len(starts)
+    assert fired[Fault.SLOW_DRIP] > 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, ParamSpec
 
@@ -24,6 +24,7 @@ from posdecom_agent.storage import StorageError
 from posdecom_agent.trouble import Trouble, trouble_from
 from posdecom_protocol.channel import Channel
 from posdecom_protocol.documents.certificate import State
+from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.iso8583 import ENVELOPE_BYTES, decode
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.verdict import judge
@@ -33,7 +34,7 @@ from posdecom_simulator.acquirer.host import Host
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.world.faults import Fate, Fault, FaultPlan, draw
 from posdecom_simulator.world.line import SILENCE, VirtualLine, Wire
-from posdecom_simulator.world.terminal import VirtualTerminal
+from posdecom_simulator.world.terminal import YEARS_S, VirtualTerminal
 
 from . import invariants
 from .laptop import AgentKilled, Laptop, Watch
@@ -42,6 +43,7 @@ from .stations import MoodyHost, Nobody, VirtualStations
 
 RATE_BYTES_PER_S = 11_520.0
 """115,200 baud, 8N1."""
+DRIP_BYTES_PER_S = 40.0
 RUNS_WITH_FAULTS = 8
 FAULTS_S = 1800.0
 QUIET_RUNS = 2
@@ -63,7 +65,17 @@ RESUMABLE = frozenset(
 """Troubles that running the command again may mend; anything else would need a person, and fails a run."""
 
 
+_LAPTOP_CLOCK: Final = frozenset({Fault.LAPTOP_BEHIND, Fault.LAPTOP_AHEAD})
+_DESK_CLOCK: Final = frozenset({Fault.DESK_BEHIND, Fault.DESK_AHEAD})
+MENDED_BY_A_PERSON: Final = {
+    catalogue.PEER_REFUSED: _LAPTOP_CLOCK,
+    catalogue.DOCUMENT: _LAPTOP_CLOCK,
+    catalogue.MISMATCH: _DESK_CLOCK | {Fault.HOST_CONTRADICTS},
+}
+"""Troubles that are right only once one of these struck: somebody sets a clock or asks the acquirer."""
+
 P = ParamSpec("P")
+Spells = tuple[tuple[float, float], ...]
 _OF_THE_MEMORY: Final = (
     invariants.keys_stay_until_the_intent_is_durable,
     invariants.nothing_is_deleted_before_the_intent,
@@ -102,9 +114,9 @@ class World:
         chance = random.Random(f"world {seed}")
         self.scene = here
         self.fate = Fate(plan)
-        self.laptop = Laptop(
-            self.fate, Watch(self._before_append, self._after_append, self._journal_was_opened)
-        )
+        watch = Watch(self._before_append, self._after_append, self._journal_was_opened)
+        self._laptops = [Laptop(self.fate, watch) for _ in range(2)]
+        self._laptop_is_off_s = 0.0
         self.canary = invariants.canary(here.day)
         self.agent_rate_bytes_per_s = chance.choice((None, RATE_BYTES_PER_S))
         self.events = hashlib.sha256()
@@ -112,6 +124,7 @@ class World:
         self.log: Callable[[str], None] = lambda _: None
         self._seen_postings: dict[tuple[str, int], Posting] = {}
         self._boots_at_intent: int | None = None
+        self._spells: set[tuple[Fault, tuple[float, float]]] = set()
         self._ledger_rows, self._shelf = MemoryStore(), MemoryShelf()
         self._moody = MoodyHost(self.fate, frozenset(one.stan for one in here.day))
         self.open_acquirer()
@@ -140,8 +153,40 @@ class World:
             self.ledger, safe, self._shelf, signers, acquirer.anchors, acquirer.settings.terminals
         )
 
+    @property
+    def laptop(self) -> Laptop:
+        """The one at which the technician sits."""
+        return self._laptops[0]
+
     def now(self) -> float:
-        return self.line.now
+        """By the laptop's clock."""
+        return self.line.now + self._laptop_is_off_s
+
+    def desk_now(self) -> float:
+        return self.line.now + self._years(Fault.DESK_BEHIND, Fault.DESK_AHEAD)
+
+    def agent_starts(self) -> None:
+        """Maybe on another laptop."""
+        self._laptop_is_off_s = 0.0
+        if self.fate.strikes(Fault.OTHER_LAPTOP):
+            self._laptops.reverse()
+
+    def agent_has_read(self, job: Job) -> None:
+        """Its journal. From the freeze on its clock may say anything: before, an order is over that has not begun."""
+        if job.seal is not None:
+            self._laptop_is_off_s = self._years(Fault.LAPTOP_BEHIND, Fault.LAPTOP_AHEAD)
+
+    def has_met(self, faults: Iterable[Fault]) -> bool:
+        """Whether one of ``faults`` struck so far."""
+        return any(self.fate.fired[fault] for fault in faults)
+
+    def set_line(self, now: float) -> None:
+        """As the line's bad times have it."""
+        is_garbled = self._is_in(self.fate.plan.mismatches, now, Fault.SPEED_MISMATCH)
+        drips = self._is_in(self.fate.plan.drips, now, Fault.SLOW_DRIP)
+        for wire in (self.line.rightward, self.line.leftward):
+            wire.garbles = is_garbled
+            wire.rate_bytes_per_s = DRIP_BYTES_PER_S if drips else RATE_BYTES_PER_S
 
     def let_pass(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
         if self.line.turns > STEPS_MAX:
@@ -190,6 +235,20 @@ class World:
             self.books_are_complete()
 
     # --- private
+
+    def _years(self, behind: Fault, ahead: Fault) -> float:
+        """How far a clock is off."""
+        return YEARS_S * (self.fate.strikes(ahead) - self.fate.strikes(behind))
+
+    def _is_in(self, spells: Spells, now: float, fault: Fault) -> bool:
+        """Counted once a spell."""
+        if self.fate.is_quiet:
+            return False
+        found = [spell for spell in spells if NOW + spell[0] <= now < NOW + spell[1]]
+        new = [spell for spell in found if (fault, spell) not in self._spells]
+        self._spells.update((fault, spell) for spell in new)
+        self.fate.fired[fault] += len(new)
+        return bool(found)
 
     def _terminal(
         self, seed: int, channel: Callable[[float | None], Channel], rate_bytes_per_s: float | None
@@ -276,7 +335,7 @@ def decommission(world: World) -> Result:
         runs += 1
         troubles.append(outcome)
         world.note(outcome)
-        if runs > RUNS_WITH_FAULTS or world.now() > NOW + FAULTS_S:
+        if runs > RUNS_WITH_FAULTS or world.line.now > NOW + FAULTS_S:
             quiet_since = quiet_since or runs
             world.fall_quiet()
         if quiet_since and runs >= quiet_since + QUIET_RUNS:
@@ -285,7 +344,7 @@ def decommission(world: World) -> Result:
     return Result(
         trace=hashlib.sha256(world.line.trace.digest() + world.events.digest()).hexdigest(),
         steps=world.line.turns,
-        seconds=world.now() - NOW,
+        seconds=world.line.now - NOW,
         runs=runs + 1,
         fired=world.fate.fired,
         seen=world.fate.seen,
@@ -299,9 +358,11 @@ def decommission(world: World) -> Result:
 
 def _attempt(world: World) -> State | str:
     """The command, once: what the certificate amounts to, or what ended it before."""
+    world.agent_starts()
     try:
         with world.laptop.journal() as journal:
             job = Job(journal)
+            world.agent_has_read(job)
             job.begin(world.scene.order)
             carry_out(job, world.stations, lambda step, text: world.note(f"step {step.value} {text}"))
             return _judge_end(world, job)
@@ -309,9 +370,9 @@ def _attempt(world: World) -> State | str:
         if world.fate.strikes(Fault.OLD_JOURNAL):
             world.laptop.lose_rows(world.fate.plan.old_journal_share)
         return "the agent died"
-    except (Trouble, StorageError) as error:
+    except (Trouble, StorageError, DocumentError) as error:
         trouble = trouble_from(error)
-        if trouble.entry not in RESUMABLE:
+        if not (trouble.entry in RESUMABLE or world.has_met(MENDED_BY_A_PERSON.get(trouble.entry, ()))):
             raise Unfinished(f"{trouble}: {trouble.cause}") from error
         return f"{trouble.entry.name}: {trouble.cause}"
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, replace
+from typing import Final
 
 from posdecom_simulator.world.faults import Fault, FaultPlan
 from posdecom_simulator.world.line import SILENCE, Noise
+
+_SPELLS: Final = ("stalls", "mismatches", "drips")
 
 
 def shrunk(plan: FaultPlan, fails: Callable[[FaultPlan], bool]) -> FaultPlan:
@@ -24,7 +27,7 @@ def encode_plan(plan: FaultPlan) -> str:
             "noise": {
                 name: value for name, value in asdict(plan.noise).items() if value != getattr(SILENCE, name)
             },
-            "stalls": plan.stalls,
+            **{name: getattr(plan, name) for name in _SPELLS},
             "at": {fault.value: sorted(numbers) for fault, numbers in plan.at.items()},
             "old_journal_share": plan.old_journal_share,
             "luck": plan.luck,
@@ -35,9 +38,14 @@ def encode_plan(plan: FaultPlan) -> str:
 def decode_plan(text: str) -> FaultPlan:
     """Inverse of `encode_plan`; `ValueError` or `TypeError` on what is none."""
     found = json.loads(text)
+    stalls, mismatches, drips = (
+        tuple((float(start), float(end)) for start, end in found.get(name, ())) for name in _SPELLS
+    )
     return FaultPlan(
         Noise(**found.get("noise", {})),
-        tuple((float(start), float(end)) for start, end in found.get("stalls", ())),
+        stalls,
+        mismatches,
+        drips,
         {Fault(name): frozenset(numbers) for name, numbers in found.get("at", {}).items()},
         found.get("old_journal_share", 0.5),
         found.get("luck", 0),
@@ -51,8 +59,10 @@ def _smaller(plan: FaultPlan) -> Iterator[FaultPlan]:
     for one in fields(Noise):
         if getattr(plan.noise, one.name) != getattr(SILENCE, one.name):
             yield replace(plan, noise=replace(plan.noise, **{one.name: getattr(SILENCE, one.name)}))
-    for stall in plan.stalls:
-        yield replace(plan, stalls=tuple(other for other in plan.stalls if other != stall))
+    for name in _SPELLS:
+        for spell in getattr(plan, name):
+            fewer = tuple(other for other in getattr(plan, name) if other != spell)
+            yield replace(plan, **{name: fewer})  # type: ignore[arg-type]  # the name is that of such a field
     for fault, numbers in plan.at.items():
         if len(numbers) > 1:
             yield from (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from posdecom_agent.approach import Access
@@ -17,8 +17,9 @@ from posdecom_agent.procedure import DeskReply, Receipts, SettleEnd
 from posdecom_agent.replacement import Introduction, NotThere
 from posdecom_agent.stations import JudgedDesk
 from posdecom_agent.visit import CutOff, Goal, Unplugged, Visit, VisitEnd
+from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE
 from posdecom_protocol.documents.seal import SealedContext
-from posdecom_protocol.iso8583 import IsoMessage, LengthPrefix, frame_message
+from posdecom_protocol.iso8583 import IsoMessage, LengthPrefix, decode, frame_message
 from posdecom_protocol.money import CardGroup
 from posdecom_simulator.acquirer.desk import Answer
 from posdecom_simulator.acquirer.host import Behaviour
@@ -56,6 +57,7 @@ class VirtualPort(Nobody):
         self._outgoing = bytearray()
 
     def turn(self, now: float) -> bytes:
+        self._world.set_line(now)
         data = bytes(self._outgoing)
         self._outgoing.clear()
         return data
@@ -153,7 +155,15 @@ class VirtualConnection:
             self._is_broken = True
         elif answer is not None and not struck[Fault.HOST_SILENT]:
             due = now + (HOST_LATE_S if struck[Fault.ANSWER_LATE] else HOST_ANSWERS_S)
+            if fate.strikes(Fault.HOST_CONTRADICTS):
+                self._answers.append((due, frame_message(_opposite(answer))))
             self._answers.extend([(due, frame_message(answer))] * (1 + struck[Fault.ANSWER_TWICE]))
+
+
+def _opposite(answer: bytes) -> bytes:
+    message = decode(answer)
+    is_good = message.text(39) in (CODE_APPROVED, CODE_DUPLICATE)
+    return replace(message, fields={**message.fields, 39: "05" if is_good else CODE_APPROVED}).encode()
 
 
 @dataclass(frozen=True)
@@ -183,7 +193,7 @@ class VirtualStations:
         line.left = port = VirtualPort(self.world)
         line.plug()
         visit = Visit(
-            job, self.access, goal, line.now, line_rate_bytes_per_s=self.world.agent_rate_bytes_per_s
+            job, self.access, goal, self.world.now(), line_rate_bytes_per_s=self.world.agent_rate_bytes_per_s
         )
         try:
             drive(visit, port, self.world)
@@ -239,7 +249,7 @@ class VirtualStations:
         return answer.status, answer.body
 
     def _asked(self, path: str, body: bytes) -> Answer:
-        desk, now = self.world.desk, self.world.now()
+        desk, now = self.world.desk, self.world.desk_now()
         match path.split("/")[2:]:
             case ["seals"]:
                 return desk.post_seal(body, now)

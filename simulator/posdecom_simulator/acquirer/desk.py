@@ -18,7 +18,7 @@ from posdecom_protocol.documents import Signed, authenticate, issue, open_docume
 from posdecom_protocol.documents.certificate import Certificate, State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import Order
-from posdecom_protocol.documents.receipt import Basis
+from posdecom_protocol.documents.receipt import Basis, Receipt
 from posdecom_protocol.documents.salvage import Salvage
 from posdecom_protocol.documents.seal import Seal, SealedContext, Tamper
 from posdecom_protocol.errors import DocumentError, MessageError
@@ -224,6 +224,8 @@ class Desk:
                 return _problem(WAITING, _WAITING_FOR[basis])
             keys.append(self._signers.approver)
         receipts = [issue(receipt, key) for key in keys]
+        # where this clock is years off it would be signed outside its certificate's life, and kept so for ever
+        authenticate(open_document(receipts[0], Receipt), self._anchors, now)
         if sum(map(len, receipts)) > RECEIPTS_BYTES_MAX:
             raise Disagreement("more was refused than a receipt can name")
         signed = encode_receipts(receipts)

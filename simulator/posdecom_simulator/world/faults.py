@@ -29,6 +29,10 @@ class Fault(StrEnum):
     # by time
     STALL = "stall"
     """The line swallows everything for a while."""
+    SPEED_MISMATCH = "speed mismatch"
+    """The ends differ in speed for a while: as many bytes arrive, of no meaning."""
+    SLOW_DRIP = "slow drip"
+    """For a while the line carries next to nothing."""
     # by the number of an event
     UNPLUG = "unplug"
     """Events: bytes delivered."""
@@ -36,6 +40,13 @@ class Fault(StrEnum):
     """Events: changes of the terminal's memory; the one that is named does not happen."""
     CLOCK_RESET = "clock reset"
     """Events: boots of a terminal that is frozen or further; its clock then begins in 1970."""
+    CLOCK_AHEAD = "clock ahead"
+    """Events: the same; its clock is years ahead."""
+    LAPTOP_BEHIND = "laptop clock behind"
+    """Events: starts of the agent after the freeze; its clock is years behind while this process lives..."""
+    LAPTOP_AHEAD = "laptop clock ahead"
+    OTHER_LAPTOP = "other laptop"
+    """Events: starts of the agent; from now on another laptop goes on, with its own journal."""
     KILL_BEFORE = "kill before"
     """Events: appends to the journal; the agent dies before it is durable..."""
     KILL_AFTER = "kill after"
@@ -68,6 +79,8 @@ class Fault(StrEnum):
     ANSWER_LATE = "answer late"
     """So late that the agent has asked again."""
     ANSWER_TWICE = "answer twice"
+    HOST_CONTRADICTS = "host contradicts itself"
+    """Events: answers of the host; before it the opposite is said."""
     HOST_REFUSES = "host refuses"
     """Events: advices that the host judges."""
     HOST_DISAGREES = "host disagrees"
@@ -76,6 +89,9 @@ class Fault(StrEnum):
     """Events: calls to the desk; nobody is there..."""
     DESK_ANSWER_LOST = "desk answer lost"
     """... or what it did is not heard of."""
+    DESK_BEHIND = "desk clock behind"
+    """Events: calls to the desk; its clock is years behind in this one..."""
+    DESK_AHEAD = "desk clock ahead"
 
 
 CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
@@ -83,6 +99,10 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
         Fault.UNPLUG: 14_000,
         Fault.POWER_CUT: 110,
         Fault.CLOCK_RESET: 3,
+        Fault.CLOCK_AHEAD: 3,
+        Fault.LAPTOP_BEHIND: 3,
+        Fault.LAPTOP_AHEAD: 3,
+        Fault.OTHER_LAPTOP: 3,
         Fault.KILL_BEFORE: 45,
         Fault.KILL_AFTER: 45,
         Fault.OLD_JOURNAL: 3,
@@ -100,10 +120,13 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
         Fault.HOST_SILENT: 14,
         Fault.ANSWER_LATE: 14,
         Fault.ANSWER_TWICE: 14,
+        Fault.HOST_CONTRADICTS: 14,
         Fault.HOST_REFUSES: 2,
         Fault.HOST_DISAGREES: 4,
         Fault.DESK_AWAY: 4,
         Fault.DESK_ANSWER_LOST: 3,
+        Fault.DESK_BEHIND: 4,
+        Fault.DESK_AHEAD: 4,
     }
 )
 """How many events of each kind a run of five records without faults has, about: places are drawn evenly below it."""
@@ -132,6 +155,9 @@ class FaultPlan:
     noise: Noise = SILENCE
     stalls: tuple[tuple[float, float], ...] = ()
     """From, to: seconds since the run began."""
+    mismatches: tuple[tuple[float, float], ...] = ()
+    drips: tuple[tuple[float, float], ...] = ()
+    """The same, of the line's other bad times."""
     at: Mapping[Fault, frozenset[int]] = field(default_factory=dict)
     """Numbers of the events, from 1, at which a fault strikes."""
     old_journal_share: float = 0.5
@@ -151,30 +177,35 @@ class FaultPlan:
             for one in fields(self.noise)
             if one.name in NOISE_MAX and getattr(self.noise, one.name)
         ]
-        stalls = [f"stall {start:.2f}-{end:.2f} s" for start, end in self.stalls]
+        spells = {"stall": self.stalls, Fault.SPEED_MISMATCH: self.mismatches, Fault.SLOW_DRIP: self.drips}
+        stalls = [f"{name} {start:.2f}-{end:.2f} s" for name, times in spells.items() for start, end in times]
         events = [f"{fault} at {', '.join(map(str, sorted(numbers)))}" for fault, numbers in self.at.items()]
         if Fault.OLD_JOURNAL in self.at:
             events.append(f"of which {self.old_journal_share:.0%} are there")
         return "; ".join(noise + stalls + events) or "no faults"
 
 
+_SPELLS: Final = (Fault.STALL, Fault.SPEED_MISMATCH, Fault.SLOW_DRIP)
+
+
 def draw(chance: random.Random) -> FaultPlan:
     noise: dict[str, float] = {}
     at: dict[Fault, frozenset[int]] = {}
-    stalls: tuple[tuple[float, float], ...] = ()
+    spells: dict[Fault, tuple[tuple[float, float], ...]] = {}
     for fault in Fault:
         if chance.random() >= SWITCHED_ON:
             continue
         scale = EXAGGERATION if chance.random() < EXAGGERATED else 1
         if fault in NOISE_MAX:
             noise[fault.value] = NOISE_MAX[fault] / EXAGGERATION * scale * chance.random()
-        elif fault is Fault.STALL:
-            stalls = tuple(_stall(chance, scale) for _ in range(1 + chance.randrange(2)))
+        elif fault in _SPELLS:
+            spells[fault] = tuple(_stall(chance, scale) for _ in range(1 + chance.randrange(2)))
         else:
             count = 1 + chance.randrange(2 * scale)
             at[fault] = frozenset(1 + chance.randrange(CHANCES[fault]) for _ in range(count))
     quality = Noise(**noise)  # type: ignore[arg-type]  # no name in NOISE_MAX is that of a length
-    return FaultPlan(quality, stalls, at, chance.random())
+    stalls, mismatches, drips = (spells.get(fault, ()) for fault in _SPELLS)
+    return FaultPlan(quality, stalls, mismatches, drips, at, chance.random())
 
 
 def _stall(chance: random.Random, scale: int) -> tuple[float, float]:

@@ -20,6 +20,8 @@ from .faults import Fate, Fault
 BOOT_S: Final = 1.5
 """A terminal that is switched on again answers after this."""
 
+YEARS_S: Final = 10 * 365.25 * 86_400
+
 CLOCK_GRAIN_S: Final = 1e-6
 """Rounding between two clocks must not make a timer due and not due at once."""
 
@@ -106,8 +108,11 @@ class VirtualTerminal:
             return None
         self.boots += 1
         terminal = Terminal.boot(self.store, self._entropy)
-        if terminal.life.state is not LifecycleState.ACTIVE and self._fate.strikes(Fault.CLOCK_RESET):
-            self._clock_offset_s = -now
+        if terminal.life.state is not LifecycleState.ACTIVE:
+            if self._fate.strikes(Fault.CLOCK_RESET):
+                self._clock_offset_s = -now
+            if self._fate.strikes(Fault.CLOCK_AHEAD):
+                self._clock_offset_s = YEARS_S
         if terminal.restart_due:
             self._switch_off(now)
             return None
