@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from posdecom_agent.cli.output import Output
+from posdecom_agent.cli.transactions import csv_text
 
 STEERING = ("\x1b[2J", "\x9b2J", "\r", "\x08", "\x7f", "\u202e", "\udcff")
 """Clear the screen, twice; write over the line; step back; delete; turn the direction; a byte of a file's name."""
@@ -34,3 +35,10 @@ def test_no_character_that_steers_a_screen_gets_into_a_result_or_talk(
 def test_line_ends_of_a_csv_and_words_of_any_script_stay(capsys: pytest.CaptureFixture[str]) -> None:
     Output().result("try", {}, "a,b\r\nc,d\r\n终端 – é")
     assert capsys.readouterr().out == "a,b\r\nc,d\r\n终端 – é\n"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_no_name_that_a_terminal_gave_is_a_formula_in_the_merchants_list(name: str) -> None:
+    row = {"acquirer": "acquirer-a", "mid": name, "amount_minor_units": 5}
+    printed = csv_text([row]).splitlines()[1]
+    assert printed.startswith(f"acquirer-a,'{name},") and ",5," in printed

@@ -49,7 +49,9 @@ def command(output: Output, journal_file: Path, as_csv: bool) -> None:
     rows = [_row(line) for line in lines]
     document = {"transactions": rows, "totals": [_totals_document(one) for one in sums]}
     output.result(
-        "transactions", document, _csv(rows) if as_csv else "\n".join([*_table(lines), *_totals_text(sums)])
+        "transactions",
+        document,
+        csv_text(rows) if as_csv else "\n".join([*_table(lines), *_totals_text(sums)]),
     )
 
 
@@ -63,12 +65,17 @@ def _row(line: Line) -> dict[str, object]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _csv(rows: Sequence[dict[str, object]]) -> str:
+def csv_text(rows: Sequence[dict[str, object]]) -> str:
+    """RFC 4180. A spreadsheet would run what begins like a formula: no name, number or word of ours does."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _no_formula(value) for name, value in row.items()} for row in rows)
     return text.getvalue().rstrip("\r\n")
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def _table(lines: Sequence[Line]) -> Iterator[str]:
