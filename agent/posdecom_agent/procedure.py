@@ -283,6 +283,7 @@ def _settle(job: Job, stations: Stations, tell: Tell) -> None:
 
 def _agree(job: Job, stations: Stations, tell: Tell) -> None:
     offered: set[int] = set()
+    reason = N_("the desk has not signed yet")
     for _ in range(DESK_POLLS_MAX):
         match stations.ask_receipt(job):
             case Receipts(receipts):
@@ -298,13 +299,12 @@ def _agree(job: Job, stations: Stations, tell: Tell) -> None:
                     N_("the desk misses {count} messages; offering them again", count=len(sequences)),
                 )
                 _settle(job, stations, tell)
-            case Pending():
+            case Pending(why):
+                reason = why
                 stations.pause(DESK_PAUSE_S)
             case reply:
                 raise _desk_trouble(reply)
-    raise Trouble(
-        catalogue.WAITING, party=N_("the acquirer's signature"), cause=N_("the desk has not signed yet")
-    )
+    raise Trouble(catalogue.WAITING, party=N_("the acquirer's signature"), cause=reason)
 
 
 def _close(job: Job, stations: Stations) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from any_host import Acquirer, Courier, Laptop
+from posdecom_agent import catalogue
 from posdecom_agent.catalogue import Exit
 from posdecom_agent.procedure import Step, carry_out, next_step
 from posdecom_agent.trouble import Trouble
@@ -86,6 +87,23 @@ def test_without_the_second_signer_a_refused_end_waits() -> None:
     with pytest.raises(Trouble) as stopped:
         agree(acquirer)
     assert stopped.value.exit is Exit.FLUSH_INCOMPLETE
+
+
+def test_a_reversal_that_restored_books_lost_before_the_batch_ended_waits_for_two_signers() -> None:
+    """It comes again after the end, and the host says 77 for good: the sale stays booked, and people give it back."""
+    restored = Rule(HostFault.FORGET, mti=frozenset({"0320"}), at=frozenset({1}), messages=30)
+    acquirer = Acquirer.open((*UNBALANCED, restored))
+    sequence, _ = first(acquirer, ItemKind.REVERSAL)
+    acquirer.case.approver = False
+    with pytest.raises(Trouble) as stopped:
+        agree(acquirer)
+    assert stopped.value.entry is catalogue.WAITING
+    assert stopped.value.cause == "something was refused: a second signer has to approve it"
+    acquirer.case.approver = True
+    agree(acquirer)
+    (context,) = acquirer.case.receipt().contexts
+    assert (sequence, "77") in [(one.sequence, one.code) for one in context.refusals]
+    assert len(acquirer.case.receipts()) == 2
 
 
 def test_a_batch_whose_end_was_never_prepared_gets_no_receipt() -> None:
