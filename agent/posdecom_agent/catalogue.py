@@ -51,7 +51,7 @@ DECLINED: Final = Entry(
     Exit.DECLINED,
     N_("not confirmed, so not done"),
     "{cause}",
-    (N_("run the command again and confirm"), N_("without a keyboard, confirm by option: see --help")),
+    (N_("run the command again and confirm"), N_("without a keyboard: --confirm-serial SERIAL")),
 )
 NOTHING_TO_DO: Final = Entry(
     "PD-E04", "nothing-to-do", Exit.NOTHING_TO_DO, N_("nothing to do"), "{cause}", (N_("nothing"),)
