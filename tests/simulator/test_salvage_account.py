@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from posdecom_protocol.aes_dukpt import InitialKeyId
 from posdecom_protocol.errors import MessageError
 from posdecom_protocol.money import SIDE, Side, TransactionClass
 from posdecom_protocol.salvage import decode_salvaged, encode_salvaged, salvage_of
@@ -25,10 +26,10 @@ def account(records: list[bytes]) -> Account:
     return account_for(records, booked()[0], ledger, Hsm(Secret(BDK), Secret(b"card digest key")))
 
 
-def changed(number: int, **changes: object) -> list[bytes]:
+def with_amount(number: int, amount: int) -> list[bytes]:
     records = list(RECORDS)
     record = decode_salvaged(records[number - 1])
-    records[number - 1] = encode_salvaged(replace(record, summary=replace(record.summary, **changes)))
+    records[number - 1] = encode_salvaged(replace(record, summary=replace(record.summary, amount=amount)))
     return records
 
 
@@ -59,14 +60,14 @@ def test_a_record_with_any_other_byte_changed_does_not_hold(at: int) -> None:
 
 
 def test_money_that_somebody_made_up_is_charged_to_nobody() -> None:
-    found = account(changed(UNSENT[0].number, amount=UNSENT[0].amount + 1))
+    found = account(with_amount(UNSENT[0].number, UNSENT[0].amount + 1))
     assert found.unproved == (UNSENT[0].number,)
     assert UNSENT[0].number not in found.unbooked_records
 
 
 def test_a_record_of_another_terminal_does_not_hold() -> None:
     _, ledger = open_acquirer(SHOP)
-    stranger = replace(booked()[0], initial_key_id=bytes(8))
+    stranger = replace(booked()[0], initial_key_id=InitialKeyId(bytes(8)))
     found = account_for(RECORDS, stranger, ledger, Hsm(Secret(BDK), Secret(b"card digest key")))
     assert len(found.unproved) == len(RECORDS) and not found.unbooked
 

@@ -23,6 +23,7 @@ from posdecom_protocol.secret import wipe
 from . import slots
 from .device import Device, encode_device
 from .identity import attestation_key
+from .key_loading import held_key
 from .prepare import Prepared, Rules, StanCounter, prepare
 from .store import Store
 from .stored import StoredTransaction
@@ -99,7 +100,8 @@ def _is_unsent(one: StoredTransaction) -> bool:
 
 
 def _prepare_messages(store: Store, device: Device, rules: Rules) -> Prepared:
-    keys = TerminalDukpt.import_state(_held(store, slots.DUKPT.key))
+    with held_key(store, slots.DUKPT) as before:
+        keys = TerminalDukpt.import_state(before.data)
     stans = StanCounter(int.from_bytes(store.get(slots.STAN) or b"", "big"))
     try:
         prepared = prepare(device.contexts, tuple(transactions(store)), keys, stans, rules)
