@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from document_chain import NOW
@@ -79,9 +79,21 @@ def tally(rows: list[dict[str, str]], kinds: tuple[str, ...], group: str) -> tup
     return len(own), sum(int(one["amount_minor_units"]) for one in own)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=cases(), through=st.sampled_from([Step.FLUSH, Step.SETTLE]))
+@pytest.mark.parametrize(
+    "examples", [pytest.param(3, id="a few"), pytest.param(12, id="more", marks=pytest.mark.long)]
+)
 def test_csv_and_json_agree_with_seal_and_day_to_the_last_cent(
+    examples: int, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(case=cases(), through=st.sampled_from([Step.FLUSH, Step.SETTLE]))
+    def any_case(case: Case, through: Step) -> None:
+        check_list(case, through, tmp_path_factory, capsys)
+
+    any_case()
+
+
+def check_list(
     case: Case, through: Step, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path_factory.mktemp("jobs") / "one.journal"

@@ -170,7 +170,17 @@ def sold_at(row: tuple[str, bytes], stan: int, at: int) -> tuple[str, bytes]:
 # --- whole days
 
 
-@CLOCKS
+WHOLE_DAY_CLOCKS = pytest.mark.parametrize(
+    "error_s",
+    [
+        8 * HOUR,
+        *(pytest.param(s, marks=pytest.mark.long) for s in (0, 3 * HOUR, -3 * HOUR, -5 * HOUR, 3 * YEAR)),
+        -3 * YEAR,
+    ],
+)
+
+
+@WHOLE_DAY_CLOCKS
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_day_under_any_clock_settles_as_the_oracle_says(error_s: int, seed: int) -> None:
     day = populate(seed, 80, ALONE, START_S, error_s)
@@ -187,7 +197,7 @@ def test_a_day_under_any_clock_settles_as_the_oracle_says(error_s: int, seed: in
     assert case.post().status == 200
 
 
-@CLOCKS
+@WHOLE_DAY_CLOCKS
 def test_a_wrong_clock_changes_nothing_but_in_the_gap_around_the_cut_off(error_s: int) -> None:
     wrong = frozen(populate(4, 100, ALONE, START_S + 3 * HOUR, error_s), error_s)
     right = frozen(populate(4, 100, ALONE, START_S + 3 * HOUR), 0)
