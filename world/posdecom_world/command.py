@@ -11,9 +11,14 @@ import click
 
 from posdecom_simulator.world.faults import FaultPlan
 
+from .adversary.terminal import attack
+from .overheard import overhear
 from .run import plan_of, records_of, run
 from .shrink import decode_plan, encode_plan, shrunk
 from .sweep import Totals, sweep
+
+ADVERSARY_SEEDS = range(1, 8)
+"""The runs that the adversary heard; the later ones with their faults."""
 
 
 @click.command(
@@ -25,6 +30,11 @@ from .sweep import Totals, sweep
 @click.option("--seeds", metavar="A..B", help="All of these, both ends included.")
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Seeds from A (or 0) on, for so long."
+)
+@click.option(
+    "--adversary",
+    is_flag=True,
+    help="Everything that an adversary could say to a terminal, in every state: the matrix.",
 )
 @click.option("--tier", type=click.Choice(["A", "B"]), default="A", show_default=True,
               help="A: a stub channel of true lengths; B: real TLS.")  # fmt: skip
@@ -40,17 +50,20 @@ def command(
     seed: int | None,
     seeds: str | None,
     minutes: float | None,
+    adversary: bool,
     tier: str,
     records: int | None,
     plan_text: str | None,
     jobs: int,
     wants_shrink: bool,
 ) -> None:
+    if adversary:
+        sys.exit(_adversary())
     if seed is not None:
         plan = plan_of(seed) if plan_text is None else _plan(plan_text)
         sys.exit(_one(seed, records_of(seed) if records is None else records, tier, plan, wants_shrink))
     if seeds is None and minutes is None:
-        raise click.UsageError("one of --seed, --seeds and --minutes is needed")
+        raise click.UsageError("one of --seed, --seeds, --minutes and --adversary is needed")
     numbers = range(1) if seeds is None else _range(seeds)
     sys.exit(_many(numbers if minutes is None else count(numbers[0]), tier, jobs, minutes))
 
@@ -104,6 +117,16 @@ def _many(seeds: Iterable[int], tier: str, jobs: int, minutes: float | None) -> 
     for shortcoming in totals.shortcomings():
         click.echo(f"FAILED {shortcoming}")
     return 1 if totals.failures or totals.shortcomings() else 0
+
+
+def _adversary() -> int:
+    """`Breach` comes through: whoever broke in has to be seen."""
+    matrix = attack([overhear(seed, 4, is_faulty=seed > 3) for seed in ADVERSARY_SEEDS])
+    for line in matrix.lines():
+        click.echo(line)
+    for kind, state in matrix.empty():
+        click.echo(f"FAILED nothing was tried: {kind}, {state}")
+    return 1 if matrix.empty() else 0
 
 
 def _range(text: str) -> range:
