@@ -240,3 +240,13 @@ def test_a_certificate_that_nobody_here_trusts_has_no_view() -> None:
 
     with pytest.raises(DocumentError):
         view_of(write_chain(hands=HANDS).file, load_anchors(TERMINALS.pem()))
+
+
+def test_what_the_pdf_library_takes_for_the_number_of_pages_stays_what_somebody_wrote() -> None:
+    drawn = []
+    for text in ("{nb}", "{mb}"):
+        with Paper("t", "a", 1_800_000_000) as paper:
+            paper.add_page()
+            paper.text(text, Style(9), 20, 20, 100)
+            drawn.append(next(one for one in streams(paper.output()) if b" Tj" in one))
+    assert drawn[0] == drawn[1], "four characters, of which the subset's second is another"

@@ -100,6 +100,7 @@ class Paper:
         self._pdf.set_margins(MARGIN_MM, MARGIN_MM, MARGIN_MM)
         self._pdf.set_auto_page_break(False)
         self._pdf.c_margin = 0
+        self._pdf.str_alias_nb_pages = ""  # "{nb}" in a name would become the number of pages
         self._pdf.set_title(title)
         self._pdf.set_lang("en")
         made = datetime.fromtimestamp(made_at, UTC)
