@@ -270,6 +270,13 @@ def test_one_or_two_receipts_are_a_release_and_no_other_number(count: int) -> No
     assert refusal((USUAL.receipts * count, holding(USUAL))) is Refusal.SIGNATURES
 
 
+def test_a_third_receipt_is_too_many_whoever_signed_it() -> None:
+    documents = write_chain(AS_USUAL, TWO_HANDS)
+    third = Identity("second release signer").hand(ACQUIRER, Role.RELEASE)
+    three = (*documents.receipts, issue(receipt_body(documents.order, documents.seal), third))
+    assert refusal((three, holding(documents))) is Refusal.SIGNATURES
+
+
 def test_the_receipts_of_an_earlier_freeze_are_dead_after_a_thaw() -> None:
     """The same order and the same day's work, sealed again: only the challenge is new."""
     again = write_chain(Script(seal=lambda seal: replace(seal, challenge=bytes(32))))
