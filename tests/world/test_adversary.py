@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
+from posdecom_agent import stations
 from posdecom_protocol import guard
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.messages import Refusal
-from posdecom_world.adversary import terminal
+from posdecom_world.adversary import agent, terminal
 from posdecom_world.adversary.life import life
 from posdecom_world.adversary.matrix import Breach, Matrix, Outcome
 from posdecom_world.overheard import overhear
@@ -41,6 +42,17 @@ def test_no_message_and_no_forgery_moves_a_terminal_in_any_state(record_property
 def test_no_message_of_many_runs_and_no_forgery_at_all_moves_a_terminal(record_property: Report) -> None:
     heard = [overhear(seed, 4, is_faulty=seed > 3) for seed in range(1, 8)]
     require_nowhere(terminal.attack(heard), record_property)
+
+
+@pytest.mark.parametrize("every", [60, pytest.param(1, marks=pytest.mark.long)])
+def test_no_answer_of_a_false_desk_is_kept_by_a_job(every: int, record_property: Report) -> None:
+    require_nowhere(agent.attack(overhear(1, 4), overhear(2, 4), every), record_property)
+
+
+def test_an_agent_that_judges_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stations, "check_receipts", lambda *_: None)
+    with pytest.raises(Breach):
+        agent.attack(overhear(1, 4), overhear(2, 4), 60)
 
 
 def test_the_adversary_meets_a_terminal_in_every_state_of_its_life() -> None:

@@ -11,7 +11,7 @@ import click
 
 from posdecom_simulator.world.faults import FaultPlan
 
-from .adversary.terminal import attack
+from .adversary import agent, terminal
 from .overheard import overhear
 from .run import plan_of, records_of, run
 from .shrink import decode_plan, encode_plan, shrunk
@@ -121,12 +121,14 @@ def _many(seeds: Iterable[int], tier: str, jobs: int, minutes: float | None) -> 
 
 def _adversary() -> int:
     """`Breach` comes through: whoever broke in has to be seen."""
-    matrix = attack([overhear(seed, 4, is_faulty=seed > 3) for seed in ADVERSARY_SEEDS])
-    for line in matrix.lines():
-        click.echo(line)
-    for kind, state in matrix.empty():
-        click.echo(f"FAILED nothing was tried: {kind}, {state}")
-    return 1 if matrix.empty() else 0
+    heard = [overhear(seed, 4, is_faulty=seed > 3) for seed in ADVERSARY_SEEDS]
+    matrices = terminal.attack(heard), agent.attack(heard[0], heard[1])
+    for matrix in matrices:
+        for line in (*matrix.lines(), ""):
+            click.echo(line)
+        for kind, state in matrix.empty():
+            click.echo(f"FAILED nothing was tried: {kind}, {state}")
+    return 1 if any(matrix.empty() for matrix in matrices) else 0
 
 
 def _range(text: str) -> range:
