@@ -283,7 +283,7 @@ def _settle(job: Job, stations: Stations, tell: Tell) -> None:
 
 def _agree(job: Job, stations: Stations, tell: Tell) -> None:
     offered: set[int] = set()
-    reason = N_("the desk has not signed yet")
+    reason: str = N_("the desk has not signed yet")
     for _ in range(DESK_POLLS_MAX):
         match stations.ask_receipt(job):
             case Receipts(receipts):
