@@ -35,6 +35,7 @@ def secured(plain: socket.socket, name: str, ca_file: Path) -> ssl.SSLSocket:
 
 def _context(ca_file: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
+    context.hostname_checks_common_name = False  # RFC 9525: the name stands in subjectAltName or nowhere
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_verify_locations(cafile=ca_file)

@@ -58,10 +58,11 @@ def certified(
     folder: Path,
     names: tuple[str, ...] = ("localhost", "127.0.0.1"),
     valid: Validity = ALWAYS,
+    common_name: str = "host",
 ) -> ssl.SSLContext:
     """The server's side with a certificate for these names."""
     key = new_key(seeded(2))
-    leaf = authority.issue_for_tls(key.public_key(), Subject("host"), names, valid)
+    leaf = authority.issue_for_tls(key.public_key(), Subject(common_name), names, valid)
     (folder / "host.key").write_bytes(key_pem(key))
     (folder / "host.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
     return server_context(folder)
@@ -158,6 +159,13 @@ def test_a_certificate_for_another_name_or_time_is_refused(
         assert_untrusted(f"tls://127.0.0.1:{port}", authority[1], case, "(?i)IP address mismatch")
     with serving(case, certified(authority[0], tmp_path, valid=LONG_AGO)) as port:
         assert_untrusted(f"tls://localhost:{port}", authority[1], case, "expired")
+
+
+def test_a_common_name_is_nobodys_host_name(authority: tuple[Authority, Path], tmp_path: Path) -> None:
+    """RFC 9525 section 2: only the subjectAltName counts."""
+    case = open_case()
+    with serving(case, certified(authority[0], tmp_path, (), common_name="localhost")) as port:
+        assert_untrusted(f"tls://localhost:{port}", authority[1], case, "(?i)hostname mismatch")
 
 
 def test_there_is_no_way_back_to_the_clear(authority: tuple[Authority, Path], tmp_path: Path) -> None:
