@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from posdecom_protocol.documents.salvage import Salvage
+from posdecom_protocol.money import Tally
 from posdecom_protocol.wording import N_
 
 from . import catalogue
+from .case.money import amount_text
 from .trouble import Trouble
 
 
@@ -15,8 +17,12 @@ def salvaged_trouble(serial: str, salvage: Salvage) -> Trouble:
         "TAMPERED before any order froze it; {count} records are in custody, unsigned{sums}",
         count=salvage.count,
         sums="".join(
-            f"; {one.currency:03d}: +{one.debit.amount} ({one.debit.count}) -{one.credit.amount} ({one.credit.count})"
-            for one in salvage.sums
+            f"; {_sum(one.debit, one.currency)} - {_sum(one.credit, one.currency)}" for one in salvage.sums
         ),
     )
     return Trouble(catalogue.SALVAGED, serial=serial, cause=cause)
+
+
+def _sum(tally: Tally, currency: int) -> str:
+    """Debits, then what is taken off them; each with how many."""
+    return f"{amount_text(tally.amount, currency)} ({tally.count})"
