@@ -61,6 +61,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
+        "nice": os.nice(0),
     }
 
 

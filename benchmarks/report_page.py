@@ -255,15 +255,15 @@ def _zmodem_runs(one: Result) -> Iterable[str]:
 
 def _machine(results: Results) -> str:
     machines = [one["machine"] for one in results.all.values()]
-    last = machines[-1]
+    first = machines[0]
     commits = " ".join(dict.fromkeys(one["commit"][:12] + "+" * one["changed"] for one in machines))
     dates = sorted(one["measured_at"] for one in results.all.values())
     facts = {
-        "machine": f"{last['processor']}, {last['cores']} cores, {last['system']}",
-        "versions": f"posdecom {last['posdecom']}, Python {last['python']}, "
-        + ", ".join(f"{name} {version}" for name, version in last["packages"].items()),
+        "machine": f"{first['processor']}, {first['cores']} cores, {first['system']}",
+        "versions": f"posdecom {first['posdecom']}, Python {first['python']}, "
+        + ", ".join(f"{name} {version}" for name, version in first["packages"].items()),
         "commit": commits,
-        "measured": f"{dates[0]} to {dates[-1]}",
+        "measured": f"{dates[0]} to {dates[-1]}, at nice {first['nice']}",
         "line": "posdecom-sim line, 8N1, each direction paced, 1 ms latency; latency timer: 62 bytes or 16 ms",
         "speeds": "a flush begins at 115,200 baud and raises the speed itself",
     }

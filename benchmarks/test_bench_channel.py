@@ -70,7 +70,14 @@ class Bare:
         self._tls.write(data)
 
     def read(self) -> bytes:
-        return self._tls.read(65_536) if self._in.pending else b""
+        """Until OpenSSL says that there is no more, as whoever cannot know how much there is."""
+        text = bytearray()
+        try:
+            while piece := self._tls.read(16_384):
+                text += piece
+        except ssl.SSLWantReadError:
+            return bytes(text)
+        raise AssertionError("the session is over")
 
     def _shake(self) -> None:
         try:

@@ -16,7 +16,7 @@ from report_page import Results, page
 
 MACHINE = {
     "commit": "0123456789abcdef", "changed": False, "posdecom": "0.1.0", "python": "3.11.7",
-    "packages": {"pyserial": "3.5"}, "system": "Linux", "processor": "<a processor & more>", "cores": 2,
+    "packages": {"pyserial": "3.5"}, "system": "Linux", "processor": "<a processor & more>", "cores": 2, "nice": 0,
 }  # fmt: skip
 
 
