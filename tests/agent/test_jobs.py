@@ -16,7 +16,7 @@ from posdecom_agent.procedure import Step, carry_out, next_step
 from posdecom_agent.purge import purge
 from release_case import Case, CaseStations, begin_job, open_case
 
-STEPS = [step for step in Step if step not in (Step.REPLACE, Step.DONE)]
+STEPS: list[Step] = [step for step in Step if step not in (Step.REPLACE, Step.DONE)]
 """Of an order that names no replacement."""
 
 

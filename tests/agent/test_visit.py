@@ -143,7 +143,7 @@ class ScriptedTerminal:
                     assert isinstance(message, Request)
                     self.asked.append(message)
                     self.when_asked(message)
-                    self.waiting += self.says.get(type(message), None) or self._reply(message)
+                    self.waiting += self.says.get(type(message), ()) or self._reply(message)
                     self._send()
                     if type(message) is self.hangs_up_after:
                         self.stack.close(now)
@@ -313,7 +313,7 @@ def test_items_are_read_packed_where_the_greeting_says_so() -> None:
 
 
 def test_items_that_do_not_unpack_are_not_kept() -> None:
-    lies = {ReadPacked: (PackedItems(1, 1, 9, b"\xff"),)}
+    lies: dict[type[object], tuple[Reply, ...]] = {ReadPacked: (PackedItems(1, 1, 9, b"\xff"),)}
     met = visit(ScriptedTerminal(paper(), S.FROZEN, lies, features=Feature.PACKED_ITEMS), Goal.FLUSH)
     assert isinstance(met.end, BadDocument)
     assert met.job.items_stored == 0

@@ -54,13 +54,13 @@ def test_shrinking_keeps_what_the_failure_needs_and_nothing_else() -> None:
     plan = FaultPlan(
         Noise(flip=1e-4, drop=1e-4),
         ((1.0, 2.0),),
-        {Fault.POWER_CUT: frozenset({3, 9, 27}), Fault.UNPLUG: frozenset({100})},
+        at={Fault.POWER_CUT: frozenset({3, 9, 27}), Fault.UNPLUG: frozenset({100})},
     )
 
     def fails(smaller: FaultPlan) -> bool:
         return 9 in smaller.at.get(Fault.POWER_CUT, ()) and smaller.noise.drop > 0
 
-    assert shrunk(plan, fails) == FaultPlan(Noise(drop=1e-4), (), {Fault.POWER_CUT: frozenset({9})})
+    assert shrunk(plan, fails) == FaultPlan(Noise(drop=1e-4), at={Fault.POWER_CUT: frozenset({9})})
 
 
 @pytest.mark.parametrize("seed", range(20))
