@@ -27,7 +27,9 @@ def opened(documents: Documents = DOCUMENTS) -> tuple[Signed[Order], Signed[Seal
 
 def test_it_repeats_the_seal_and_says_what_was_found() -> None:
     order, seal = opened()
-    found = Findings(Tally(1, 3000), Tally(1, 300), Tally(1, 200), Tally(4, 50), (Refusal(3, "14"),), Tally(1, 7))
+    found = Findings(
+        Tally(1, 3000), Tally(1, 300), Tally(1, 200), Tally(4, 50), (Refusal(3, "14"),), Tally(1, 7)
+    )
     receipt = receipt_over(
         order, seal, {0: found}, replace(TERMS, remark="see the case", basis=Basis.EXCEPTION)
     )
