@@ -47,7 +47,8 @@ def test_a_failing_seed_is_told_with_as_few_faults_as_it_takes(monkeypatch: pyte
     plan = FaultPlan(at={Fault.DESK_AWAY: frozenset({1, 2}), Fault.ANSWER_LATE: frozenset({1})})
     code, lines = called("--seed", "1", "--records", "1", "--plan", encode_plan(plan), "--shrink")
     assert code == 1
-    assert lines[-1] == f"--plan '{encode_plan(FaultPlan())}'"
+    least = f"--seed 1 --records 0 --tier A --plan '{encode_plan(FaultPlan())}'"
+    assert lines[-1] == f"posdecom-sim world {least}"
 
 
 def test_shrinking_keeps_what_the_failure_needs_and_nothing_else() -> None:
