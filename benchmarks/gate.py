@@ -8,7 +8,7 @@ Each layer runs in turn with its floor, the bare primitive that does the same wo
 both are counted in processor time of this thread: what other programs take is not in it, and what they do to caches and
 clocks strikes both. A process's figure is the median over `ROUNDS` of layer / floor. Where things lie in memory differs
 from one process to the next, so the median of `PROCESSES` counts. A layer is slower when that is more than `TOLERANCE`
-above the baseline.
+above the baseline, twice.
 
 A ratio depends on the interpreter and the processor: the baseline names both, and elsewhere nothing is judged. There,
 write a baseline from the version before the change, and compare the change with that.
@@ -47,7 +47,7 @@ from posdecom_protocol.aes_dukpt import HostDukpt, Ksn  # noqa: E402
 from posdecom_protocol.secret import Secret  # noqa: E402
 
 BASELINE: Final = HERE / "gate.json"
-TOLERANCE: Final = 0.12
+TOLERANCE: Final = 0.10
 PLANTED: Final = 0.20
 ROUNDS: Final = 150
 PROCESSES: Final = 3
@@ -174,7 +174,13 @@ def compare(file: Path, planted: Sequence[str]) -> int:
     if held["machine"] != machine():
         print(f"nothing to compare: the baseline is of {held['machine']}, this is {machine()}; see --help")
         return 0
-    return int(not judge(measure_apart(PROCESSES, planted), held["ratios"]))
+    found = measure_apart(PROCESSES, planted)
+    if not judge(found, held["ratios"]):
+        print("once more; the lower of both counts")
+        again = measure_apart(PROCESSES, planted)
+        found = {name: min(figure, again[name]) for name, figure in found.items()}
+        return int(not judge(found, held["ratios"]))
+    return 0
 
 
 def main() -> int:
