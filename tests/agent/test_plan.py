@@ -60,7 +60,7 @@ def test_the_plan_says_what_is_held_and_what_becomes_of_it() -> None:
     text = "\n".join(plan_lines(PLAN))
     for words in (
         SERIAL,
-        "15600001 batch 000001, currency 156: 40 records to settle, 3 not sent yet",
+        "15600001 batch 000001, currency CNY: 40 records to settle, 3 not sent yet",
         PLAN.digest(),
     ):
         assert words in text

@@ -333,10 +333,11 @@ def test_a_stored_record_is_these_bytes_and_reads_back() -> None:
         card_digits=16,
         account_data=b"\x01\xff",
         chip_data=bytes.fromhex("820100"),
+        mac=bytes.fromhex("0102030405060708"),
     )
     wire = (
         "00000102 01 02 01 01 0000000004e2 00002a 373031353030303030303432 202020202020 270115120000"
-        "00000007 400000 0002 10 02 01ff 03 820100"
+        "00000007 400000 0002 10 0102030405060708 02 01ff 03 820100"
     )
     assert one.encode() == bytes.fromhex(wire)
     assert StoredTransaction.decode(one.encode()) == one

@@ -216,9 +216,10 @@ def test_with_a_dead_host_two_signers_accept_the_loss_and_the_certificate_says_w
     texts = [finding["text"] for finding in json.loads(done.stdout)["findings"]]
     assert "released by exception, with two acquirer signatures" in texts
     for context in seal.contexts:
-        tally = lost[context.index]
-        name = f"context {context.index}, currency {context.currency:03d}"
-        assert f"{name}: {tally.count} transactions ({tally.amount} in minor units) not delivered" in texts
+        tally, currency = lost[context.index], {156: "CNY", 344: "HKD"}[context.currency]
+        name = f"account {context.mid} {context.tid}, batch {context.batch:06d}"
+        amount = f"{tally.amount // 100:,}.{tally.amount % 100:02d} {currency}"
+        assert f"{name}: {tally.count} transactions, {amount} not delivered" in texts
 
 
 def thaw(parts: RealParts, cancellation: Path) -> Any:

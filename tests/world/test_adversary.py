@@ -31,7 +31,7 @@ def require_nowhere(matrix: Matrix, record_property: Report) -> None:
     assert granted <= {terminal.OWN_PAPERS}
     for line in matrix.lines():
         print(line)
-    record_property(matrix.title, dict(matrix.attempts()))
+    record_property(matrix.title, str(matrix.attempts()))
 
 
 def test_no_message_and_no_forgery_moves_a_terminal_in_any_state(record_property: Report) -> None:
