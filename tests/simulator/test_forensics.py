@@ -270,6 +270,19 @@ def test_the_control_holds_when_every_live_slot_is_found_raw_or_wrapped(case: Ca
     assert case.run("--expect-live").exit_code == 0
 
 
+def test_a_control_that_sees_no_dead_copy_makes_the_run_void(case: Case) -> None:
+    """A memory in which nothing was ever overwritten shows nothing of what an overwrite leaves."""
+    case.note("TAK", Kind.STORED, [NOISE[10:26]])
+    result = case.run("--expect-live", "--expect-dead-copy")
+    assert (result.exit_code, "no dead copy" in result.output) == (2, True)
+
+
+def test_the_copy_of_a_key_that_was_replaced_is_a_dead_copy(case: Case) -> None:
+    case.note("TAK", Kind.STORED, [NOISE[10:26]])
+    case.note("TAK", Kind.STORED, [NOISE[40:56]])
+    assert case.run("--expect-live", "--expect-dead-copy").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("entries", "missing"),
     [

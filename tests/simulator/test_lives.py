@@ -55,7 +55,7 @@ def test_of_a_hundred_lives_no_key_is_left(
     group: int, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     estate = Estate(tmp_path_factory.mktemp("estate") / "site", terminals=LIVES // GROUPS, seed=group)
-    lives = values = finds_before = 0
+    lives = values = finds_before = dead_copies = 0
     for number in range(1, LIVES // GROUPS + 1):
         chance = random.Random(f"life {group} {number}")
         mode = chance.choice(list(Mode))
@@ -65,13 +65,17 @@ def test_of_a_hundred_lives_no_key_is_left(
         search = Search(life.entries)
         before = look(life, search)
         assert search.missing_live() == [], f"life {group} {number}: the control fails, the run is void"
+        dead_copies += search.has_dead_copy()
         life.erase()
         assert life.state is (LifecycleState.RETIRED if mode is Mode.RETIRE else LifecycleState.BLANK)
         left = {find.slot for find in look(life, search)}
         assert left == (set() if mode is Mode.RETIRE else IDENTITY), f"life {group} {number}, {mode.name}"
         lives, values, finds_before = lives + 1, values + search.values, finds_before + len(before)
+    assert dead_copies, "nothing shows that the search sees what an overwrite leaves"
     with capsys.disabled():
-        print(f"\n  {lives} lives, {values} key values, found {finds_before} times before and 0 after")
+        print(
+            f"\n  {lives} lives, {dead_copies} with dead copies of keys, {values} key values, found {finds_before} times before and 0 after"
+        )
 
 
 def test_forgetting_every_name_leaves_keys_that_the_same_search_finds(

@@ -50,6 +50,11 @@ class _Void(click.ClickException):
     is_flag=True,
     help="Positive control, before the erase: every slot that holds a key must be found in --state.",
 )
+@click.option(
+    "--expect-dead-copy",
+    is_flag=True,
+    help="And a copy that an overwrite left: for a terminal of which a key in flash was replaced.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(
     state: Path,
@@ -57,12 +62,14 @@ def command(
     also: tuple[Path, ...],
     pid: int | None,
     expect_live: bool,
+    expect_dead_copy: bool,
     as_json: bool,
 ) -> None:
     search = _search(secrets)
     places = _Places()
     finds = [find for name, data in places.seen(files_in(state)) for find in search.look(name, data)]
     missing = search.missing_live() if expect_live else []
+    is_void = expect_dead_copy and not search.has_dead_copy()
     for name, data in places.seen(_elsewhere(also, pid)):
         finds += search.look(name, data)
     if as_json:
@@ -71,7 +78,9 @@ def command(
         _print(search, places, finds)
     if missing or (expect_live and not search.live):
         raise _Void(f"void: not found where they must be: {', '.join(missing) or 'no live slot is recorded'}")
-    if finds and not expect_live:
+    if is_void:
+        raise _Void("void: no dead copy was found, so nothing shows that the search would see one")
+    if finds and not (expect_live or expect_dead_copy):
         raise SystemExit(1)
 
 

@@ -9,6 +9,7 @@ alignments: the rest is set intersection, at memory speed. Finds tell slot, form
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -61,6 +62,7 @@ class Search:
             self._index(needle)
         self._words: Final = frozenset(self._places)
         self._found: set[bytes] = set()
+        self._stretches: Counter[tuple[bytes, Form]] = Counter()
 
     def look(self, region: str, data: bytes) -> list[Find]:
         """Every find in ``data``, in the order of their places."""
@@ -75,6 +77,11 @@ class Search:
     def missing_live(self) -> list[str]:
         """Slots of which something should have been found so far and was not."""
         return [slot for slot, (values, wrapped) in self.live.items() if not self._is_there(values, wrapped)]
+
+    def has_dead_copy(self) -> bool:
+        """Whether a key was found that is held no more, or one twice in the same form: what an overwrite leaves."""
+        held = {value for group in self.live.values() for values in group for value in values}
+        return any(count > 1 or value not in held for (value, _), count in self._stretches.items())
 
     # --- private ---------------------------------------------------------------------------------------
 
@@ -121,5 +128,6 @@ class Search:
             if stretches and offset <= stretches[-1][1]:
                 start = stretches.pop()[0]
             stretches.append((start, offset + needle.rendering.window))
+        self._stretches[needle.value, needle.rendering.form] += len(stretches)
         for start, end in stretches:
             yield Find(needle.slot, needle.rendering.form, region, start, end - start)
