@@ -73,9 +73,8 @@ def test_of_a_hundred_lives_no_key_is_left(
         lives, values, finds_before = lives + 1, values + search.values, finds_before + len(before)
     assert dead_copies, "nothing shows that the search sees what an overwrite leaves"
     with capsys.disabled():
-        print(
-            f"\n  {lives} lives, {dead_copies} with dead copies of keys, {values} key values, found {finds_before} times before and 0 after"
-        )
+        found = f"found {finds_before} times before and 0 after"
+        print(f"\n  {lives} lives, {dead_copies} with dead copies, {values} key values, {found}")
 
 
 def test_forgetting_every_name_leaves_keys_that_the_same_search_finds(
