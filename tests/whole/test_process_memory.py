@@ -34,6 +34,7 @@ def found(search: Search, pid: int, forms: Iterable[Form] = Form) -> set[str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not Path("/proc/self/mem").exists(), reason="only Linux shows a process's memory as a file"
 )
