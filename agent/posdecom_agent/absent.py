@@ -7,27 +7,10 @@ acquirer's closure over it proves that its side forgot the terminal, which is al
 
 from __future__ import annotations
 
-import importlib.metadata
-from dataclasses import dataclass
-
 from . import catalogue
-from .certify import certify
 from .job import Job
-from .site import TechnicianSite
-from .stations import AcquirerStations
 from .trouble import Trouble
 from .wording import N_
-
-
-@dataclass(slots=True, kw_only=True)
-class AbsentStations(AcquirerStations):
-    """The acquirer's desk and the technician's own key; there is no terminal to go to."""
-
-    site: TechnicianSite
-
-    def certify(self, job: Job) -> bytes:
-        site, version = self.site, importlib.metadata.version("posdecom")
-        return certify(job, site.technician.name, site.signing_key(), site.anchors, version, self.clock.now())
 
 
 def declare_absent(job: Job) -> None:

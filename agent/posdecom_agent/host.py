@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -81,15 +81,13 @@ class HostAddress:
         return f"{_TLS if self.ca_file else ''}{self.host}:{self.port}"
 
     def connect(self) -> Connection:
-        plain = socket.create_connection((self.host, self.port), CONNECT_TIMEOUT_S)
-        try:
+        with ExitStack() as unless_connected:
+            plain = socket.create_connection((self.host, self.port), CONNECT_TIMEOUT_S)
+            unless_connected.callback(plain.close)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return _SocketConnection(
-                plain if self.ca_file is None else secured(plain, self.host, self.ca_file)
-            )
-        except BaseException:
-            plain.close()
-            raise
+            connected = plain if self.ca_file is None else secured(plain, self.host, self.ca_file)
+            unless_connected.pop_all()
+        return _SocketConnection(connected)
 
 
 class _SocketConnection:

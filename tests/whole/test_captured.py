@@ -47,6 +47,11 @@ def shown(capture: Path, display_filter: str, *fields: str) -> list[list[str]]:
     return [[packet["_source"]["layers"][name][0] for name in fields] for packet in packets]
 
 
+def look(parts: RealParts, capture: Path) -> subprocess.CompletedProcess[str]:
+    site = parts.site / "technician"
+    return parts.run(["posdecom_agent", "info", "--port", parts.tty, "--site", site, "--capture", capture])
+
+
 def test_a_whole_job_can_be_followed_message_by_message(parts: RealParts) -> None:
     capture = parts.folder / "job.pcapng"
     done = parts.run([
@@ -71,35 +76,13 @@ def test_a_tampered_terminal_is_seen_in_its_first_word(parts: RealParts) -> None
     assert struck.returncode == 0, struck.stderr
     parts.wait_for_terminal(parts.start_terminal())
     capture = parts.folder / "look.pcapng"
-    parts.run(
-        [
-            "posdecom_agent",
-            "info",
-            "--port",
-            parts.tty,
-            "--site",
-            parts.site / "technician",
-            "--capture",
-            capture,
-        ]
-    )
+    look(parts, capture)
     assert {one for (one,) in shown(capture, "posdecom.tampered", "posdecom.tampered")} == {"1"}
 
 
 def test_a_capture_is_never_written_over_a_file_that_is_there(parts: RealParts) -> None:
     there = parts.folder / "notes"
     there.write_text("mine")
-    done = parts.run(
-        [
-            "posdecom_agent",
-            "info",
-            "--port",
-            parts.tty,
-            "--site",
-            parts.site / "technician",
-            "--capture",
-            there,
-        ]
-    )
+    done = look(parts, there)
     assert done.returncode == Exit.USAGE
     assert there.read_text() == "mine"

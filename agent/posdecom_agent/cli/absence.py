@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..absent import AbsentStations, declare_absent
+from ..absent import declare_absent
 from ..procedure import Step, carry_out
+from ..stations import OfficeStations
 from ..wording import N_
 from . import finish
 from .confirmation import Given, confirm
@@ -45,7 +46,7 @@ def retire_absent(output: Output, absence: Absence, confirm_serial: str | None) 
     confirm(order.body, Given(confirm_serial, None), CONSEQUENCE, _no_plan, begun=True)
     with begun(output, absence.journal_folder, order) as job:
         declare_absent(job)
-        stations = AbsentStations(None, absence.desk, site=absence.site)
+        stations = OfficeStations(None, absence.desk, site=absence.site)
         teller = Teller(output, job, stations.clock)
         carry_out(job, stations, teller.tell, Step.CERTIFY if absence.desk is None else Step.CLOSE)
         return finish.deliver(output, job, absence.site.anchors, absence.out_folder)

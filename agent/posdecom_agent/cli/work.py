@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ..wording import N_, _
+from . import PROGRAM
 
 if TYPE_CHECKING:
     from posdecom_protocol.certificates import Anchors
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 NEW_FILE: Final = click.Path(path_type=Path, dir_okay=False)
-PROGRAM: Final = "posdecom"
 FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 F = TypeVar("F", bound=Callable[..., Any])
 
