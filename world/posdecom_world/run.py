@@ -33,7 +33,7 @@ from posdecom_simulator.acquirer.desk import Desk, MemoryShelf, Signers
 from posdecom_simulator.acquirer.host import Host
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.world.faults import Fate, Fault, FaultPlan, draw
-from posdecom_simulator.world.line import SILENCE, VirtualLine, Wire
+from posdecom_simulator.world.line import DAMAGE, SILENCE, VirtualLine, Wire
 from posdecom_simulator.world.terminal import YEARS_S, VirtualTerminal
 
 from . import invariants
@@ -136,10 +136,17 @@ class World:
         self.line: VirtualLine[Nobody, VirtualTerminal] = VirtualLine(
             Nobody(), self.terminal, wires[0], wires[1], NOW, lengths_only=tier == "B", watch=self._arrived
         )
-        self.line.unplug_at = sorted(plan.at.get(Fault.UNPLUG, ()))
         self.line.fired = self.fate.fired
+        self.suffer(plan)
         anchors = here.site.technician.anchors
         self.stations = VirtualStations(self, Access(lambda _: client(), anchors, entropy(seed, 2)))
+
+    def suffer(self, plan: FaultPlan) -> None:
+        """From now on this goes wrong at events; their numbers count from the beginning."""
+        self.fate.plan = plan
+        self.line.unplug_at = sorted(plan.at.get(Fault.UNPLUG, ()))
+        self.line.damage_at = {fault: numbers for fault, numbers in plan.at.items() if fault in DAMAGE}
+        self.line.luck = plan.luck
 
     def open_acquirer(self) -> None:
         """Start host and desk on what they keep: the ledger's rows and the shelf."""
@@ -209,6 +216,7 @@ class World:
     def fall_quiet(self) -> None:
         self.fate.is_quiet = True
         self.line.unplug_at.clear()
+        self.line.damage_at.clear()
         for wire in (self.line.rightward, self.line.leftward):
             wire.noise = SILENCE
             wire.cuts.clear()

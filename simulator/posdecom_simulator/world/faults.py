@@ -15,6 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from . import line
 from .line import SILENCE, Noise
 
 
@@ -92,6 +93,12 @@ class Fault(StrEnum):
     DESK_BEHIND = "desk clock behind"
     """Events: calls to the desk; its clock is years behind in this one..."""
     DESK_AHEAD = "desk clock ahead"
+    BYTE_FLIPPED = line.BYTE_FLIPPED
+    """Events: bytes delivered; one bit of this one, by its number and the plan's luck..."""
+    BYTE_DROPPED = line.BYTE_DROPPED
+    """... or it does not arrive..."""
+    BYTE_TWICE = line.BYTE_TWICE
+    """... or arrives twice."""
 
 
 CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
@@ -127,6 +134,9 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
         Fault.DESK_ANSWER_LOST: 3,
         Fault.DESK_BEHIND: 4,
         Fault.DESK_AHEAD: 4,
+        Fault.BYTE_FLIPPED: 14_000,
+        Fault.BYTE_DROPPED: 14_000,
+        Fault.BYTE_TWICE: 14_000,
     }
 )
 """How many events of each kind a run of five records without faults has, about: places are drawn evenly below it."""
@@ -163,7 +173,7 @@ class FaultPlan:
     old_journal_share: float = 0.5
     """How much of the journal an older copy has."""
     luck: int = 0
-    """Which sectors of the agent's disk survive where they are shuffled."""
+    """Which sectors of the agent's disk survive where they are shuffled, and which bit of a byte is flipped."""
 
     @classmethod
     def only(cls, fault: Fault, *numbers: int) -> FaultPlan:

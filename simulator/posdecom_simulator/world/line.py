@@ -11,9 +11,10 @@ import hashlib
 import heapq
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf, log, log1p
+from types import MappingProxyType
 from typing import Final, Generic, Protocol, TypeVar
 
 
@@ -173,6 +174,19 @@ class Wire:
         return True
 
 
+BYTE_FLIPPED: Final = "byte flipped"
+BYTE_DROPPED: Final = "byte dropped"
+BYTE_TWICE: Final = "byte twice"
+DAMAGE: Final[Mapping[str, Callable[[bytes, int], bytes]]] = MappingProxyType(
+    {
+        BYTE_FLIPPED: lambda one, bit: bytes(value ^ 1 << bit for value in one),
+        BYTE_DROPPED: lambda one, bit: b"",
+        BYTE_TWICE: lambda one, bit: one + one,
+    }
+)
+"""What becomes of a byte that is struck by its number, by the name of it; the bit is the one that flips."""
+
+
 class End(Protocol):
     """Who sits at one side of the line."""
 
@@ -211,8 +225,14 @@ class VirtualLine(Generic[Left, Right]):
         self.is_plugged = True
         self.unplug_at: list[int] = []
         """Counts of delivered bytes, both ways together and ascending, after which the plug is pulled."""
+        self.damage_at: dict[str, frozenset[int]] = {}
+        """Numbers of the bytes, from 1, both ways together, that each kind of `DAMAGE` strikes as they arrive."""
+        self.luck = 0
+        """Together with a byte's number this says which bit of it flips."""
+        self.before_arrival: Callable[[int], None] = lambda length: None
+        """Told how many bytes are about to arrive."""
         self.fired: Counter[str] = Counter()
-        """How often the plug was pulled at one of these."""
+        """How often the plug was pulled, or a byte damaged, at one of these."""
         self.turns = 0
         self.delivered_bytes = 0
         self.trace = hashlib.sha256()
@@ -280,12 +300,16 @@ class VirtualLine(Generic[Left, Right]):
             self._deliver(data, at, to_left=to_left)
 
     def _deliver(self, data: bytes, at: float, *, to_left: bool) -> None:
+        self.before_arrival(len(data))
         is_last = bool(self.unplug_at) and self.delivered_bytes + len(data) >= self.unplug_at[0]
         if is_last:
             data = data[: self.unplug_at.pop(0) - self.delivered_bytes]
+        carried_bytes = len(data)
+        if self.damage_at:
+            data = self._damaged(data)
         shown = str(len(data)) if self._lengths_only else data.hex()
         self.trace.update(f"{at} {to_left} {shown}\n".encode())
-        self.delivered_bytes += len(data)
+        self.delivered_bytes += carried_bytes
         target = self.left if to_left else self.right
         target.receive(data, self.now)
         if self._watch is not None:
@@ -293,3 +317,17 @@ class VirtualLine(Generic[Left, Right]):
         if is_last:
             self.fired["unplug"] += 1
             self.unplug()
+
+    def _damaged(self, data: bytes) -> bytes:
+        out = [bytes((one,)) for one in data]
+        first = self.delivered_bytes + 1
+        for kind, numbers in self.damage_at.items():
+            for number in sorted(number for number in numbers if first <= number < first + len(data)):
+                self.fired[kind] += 1
+                out[number - first] = DAMAGE[kind](out[number - first], bit_of(number, self.luck))
+        return b"".join(out)
+
+
+def bit_of(number: int, luck: int) -> int:
+    """Which bit of byte ``number`` flips: all eight in turn, whether each byte is struck or one in eight."""
+    return (number + number // 8 + luck) % 8
