@@ -1,4 +1,4 @@
-"""The world overnight: ``pytest -m soak -s``, POSDECOM_SOAK_MINUTES minutes of seeds (480 by default), the totals printed.
+"""The world overnight: ``pytest -m soak -n0 -s``, POSDECOM_SOAK_MINUTES minutes (480 by default), half of it tier B.
 
 Seeds begin at POSDECOM_SOAK_FROM (2,000,000 by default, beyond those of every other run).
 """
