@@ -39,7 +39,9 @@ from posdecom_protocol.documents.order import Account, AfterCutoff, Order, Preau
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.seal import Seal, SealedContext
 from posdecom_protocol.iso8583 import LengthPrefix, frame_message
+from posdecom_protocol.messages import Salvaged
 from posdecom_protocol.records import chain_head, encode_item
+from posdecom_protocol.salvage import encode_salvaged
 from posdecom_protocol.secret import Secret
 from posdecom_simulator.acquirer.desk import Answer, Desk, MemoryShelf, Shelf, Signers
 from posdecom_simulator.acquirer.host import Behaviour, Host
@@ -279,6 +281,13 @@ def begin_job(case: Case) -> Job:
     job = Job(MemoryJournal())
     job.begin(case.order)
     return job
+
+
+def salvaged_records(case: Case, count: int) -> Salvaged:
+    """The first of the day, as a terminal gives them that a tamper has left no key."""
+    stored = case.shop.stored[:count]
+    records = (one.salvaged(case.contexts[one.context].currency) for one in stored)
+    return Salvaged(1, count, tuple(encode_salvaged(one) for one in records))
 
 
 def sequences_sent(case: Case, sent: Sequence[bytes]) -> list[int]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from posdecom_protocol.data_elements import CODE_APPROVED, CODE_DUPLICATE, CODE_UPLOAD, BatchTotals, Reply
 from posdecom_protocol.errors import LocalError
@@ -166,6 +166,8 @@ def encode_outcome(outcome: Outcome) -> bytes:
             return f"refused {code}".encode("ascii")
         case Delivered():
             return next(word for word, meant in _WORDS.items() if meant == outcome).encode("ascii")
+        case _:
+            assert_never(outcome)
 
 
 def decode_outcome(data: bytes) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from posdecom_protocol.documents.seal import SealedContext
 from posdecom_protocol.errors import HostError
@@ -132,6 +132,8 @@ def journal_events(engine: Settlement, job: Job, watch: Callable[[], None]) -> S
                 end = event
             case PhaseDone():
                 pass
+            case _:
+                assert_never(event)
     return end
 
 

@@ -258,11 +258,9 @@ def _settle(job: Job, stations: Stations, tell: Tell) -> None:
     for context in contexts:
         if context.index in job.settled:
             continue
-        tell(
-            Step.SETTLE,
-            N_("context {index} of {count}", index=context.index + 1, count=len(job.seal.body.contexts)),
-        )
-        match stations.settle(job, context):
+        count = len(job.seal.body.contexts)
+        tell(Step.SETTLE, N_("context {index} of {count}", index=context.index + 1, count=count))
+        match end := stations.settle(job, context):
             case Finished():
                 job.keep_settled(context.index)
             case Stopped(Reason.TOTALS_REFUSED, sequence):
@@ -279,6 +277,8 @@ def _settle(job: Job, stations: Stations, tell: Tell) -> None:
                 raise _stop_trouble(reason, sequence)
             case Unreachable(reason):
                 raise Trouble(catalogue.HOST_UNREACHABLE, party=N_("the acquirer's host"), cause=reason)
+            case _:
+                assert_never(end)
 
 
 def _agree(job: Job, stations: Stations, tell: Tell) -> None:
@@ -294,10 +294,8 @@ def _agree(job: Job, stations: Stations, tell: Tell) -> None:
             case Missing(sequences) if not offered.issuperset(sequences):
                 offered.update(sequences)
                 job.offer_again(sequences)
-                tell(
-                    Step.AGREE,
-                    N_("the desk misses {count} messages; offering them again", count=len(sequences)),
-                )
+                words = N_("the desk misses {count} messages; offering them again", count=len(sequences))
+                tell(Step.AGREE, words)
                 _settle(job, stations, tell)
             case Pending(why):
                 reason = why
@@ -342,16 +340,14 @@ def _cut_trouble(cause: LinkOver | ChannelOver | Unplugged) -> Trouble:
             return Trouble(catalogue.PEER_REFUSED, cause=reason)
         case Unplugged(reason):
             return Trouble(catalogue.LINK_LOST, port=N_("the line"), cause=reason)
-        case LinkOver(CloseReason.NO_ANSWER):
-            return Trouble(
-                catalogue.NO_TERMINAL, port=N_("the line"), cause=N_("nothing answered the greeting")
-            )
-        case LinkOver(CloseReason.NO_COMMON_VERSION):
-            return Trouble(
-                catalogue.PROTOCOL, cause=N_("it speaks no version of the protocol that is spoken here")
-            )
+        case LinkOver(CloseReason.NO_ANSWER as over):
+            return Trouble(catalogue.NO_TERMINAL, port=N_("the line"), cause=ENDS[over])
+        case LinkOver(CloseReason.NO_COMMON_VERSION as over):
+            return Trouble(catalogue.PROTOCOL, cause=ENDS[over])
         case LinkOver(over):
             return Trouble(catalogue.LINK_LOST, port=N_("the line"), cause=ENDS[over])
+        case _:
+            assert_never(cause)
 
 
 _REFUSED: Final[dict[str, Entry]] = {
@@ -383,6 +379,8 @@ def _visit_trouble(job: Job, end: TurnedDown | WrongTerminal | WasThawed | BadDo
             return Trouble(
                 catalogue.LINK_LOST, port=N_("the line"), cause=N_("the terminal hears but does not answer")
             )
+        case _:
+            assert_never(end)
 
 
 def _stop_trouble(reason: Reason, sequence: int) -> Trouble:
@@ -410,6 +408,8 @@ def _desk_trouble(reply: DeskReply) -> Trouble:
             return Trouble(catalogue.HOST_UNREACHABLE, party=N_("the release desk"), cause=reason)
         case Receipts() | ClosedBy() | Pending() | Accounted():
             return _no_desk(N_("it answers something else than it was asked"))
+        case _:
+            assert_never(reply)
 
 
 def _no_desk(why: str) -> Trouble:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard, assert_never
 
 from posdecom_protocol.cose import digest
 from posdecom_protocol.documents import open_document
@@ -21,10 +21,8 @@ from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.greeting import Feature, Welcome
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.messages import (
-    Confirmed,
     Erasing,
     GetProof,
-    Inventory,
     Items,
     OfferOrder,
     OfferRelease,
@@ -42,7 +40,6 @@ from posdecom_protocol.messages import (
     Salvaged,
     Sealed,
     StartErase,
-    Thawed,
 )
 from posdecom_protocol.speed_raise import Speeds
 from posdecom_protocol.stack import ChannelOver, LinkOver, Stack
@@ -124,6 +121,10 @@ class CutOff:
 VisitEnd: TypeAlias = (
     Reached | Restarting | TurnedDown | WrongTerminal | WasThawed | BadDocument | Silent | CutOff
 )
+
+
+Answer: TypeAlias = Refused | Sealed | Items | PackedItems | Salvaged | Released | Erasing | Proof
+"""What a request of a visit may be answered with."""
 
 
 class Visit:
@@ -212,6 +213,8 @@ class Visit:
                     self._finish(WrongTerminal(serial), now)
                 case Over(cause):
                     self._finish(CutOff(cause), now)
+                case _:
+                    assert_never(event)
 
     def _judge(self, reply: Reply, now: float) -> None:
         self._answer_by = None
@@ -226,7 +229,7 @@ class Visit:
         except DocumentError as error:
             self._finish(BadDocument(error), now)
 
-    def _is_answer(self, reply: Reply) -> bool:
+    def _is_answer(self, reply: Reply) -> TypeGuard[Answer]:
         """Whether the terminal may say this to what it was asked."""
         match reply:
             case Refused():
@@ -240,7 +243,7 @@ class Visit:
             case _:
                 return isinstance(reply, ANSWERS.get(type(self._request), ()))
 
-    def _keep(self, reply: Reply, now: float) -> None:
+    def _keep(self, reply: Answer, now: float) -> None:
         match reply:
             case Refused(reason=Refusal.BUSY) if self._busy_left:
                 self._busy_left -= 1
@@ -269,13 +272,11 @@ class Visit:
                 return
             case Proof():
                 self._keep_proof(reply)
-            case Released() | Inventory() | Thawed() | Confirmed():
-                raise AssertionError("no answer to any request of a visit")
+            case _:
+                assert_never(reply)
         self._next(now)
 
     def _keep_proof(self, proof: Proof) -> None:
-        if self._request != GetProof(proof.kind):
-            raise DocumentError("proof", N_("is not the one that was asked for"))
         match proof.kind:
             case ProofKind.SEAL:
                 self._keep_seal(proof.document)
@@ -283,11 +284,10 @@ class Visit:
                 self._receipts = (proof.document,)
             case ProofKind.SECOND_RECEIPT:
                 self._keep_receipts((*self._receipts, proof.document))
-            case ProofKind.EVIDENCE:
+            case kind:
+                assert kind is ProofKind.EVIDENCE, "no visit asks for the order"
                 check_evidence(proof.document, self._job, self._access.anchors)
                 self._job.keep_once("evidence", proof.document)
-            case ProofKind.ORDER:
-                raise AssertionError("no visit asks for the order")
 
     def _keep_seal(self, seal: bytes) -> None:
         check_seal(open_document(seal, Seal), self._job.order, self._access.anchors)

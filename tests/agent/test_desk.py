@@ -32,9 +32,9 @@ from posdecom_agent.procedure import (
     Unreachable,
     carry_out,
 )
-from posdecom_protocol.custody import MEDIA_TYPE, encode_custody, encode_receipts
+from posdecom_protocol.custody import MEDIA_TYPE, encode_custody, encode_receipts, encode_salvage
 from posdecom_protocol.limits import ITEMS_MAX
-from release_case import Case, CaseStations, begin_job, open_case
+from release_case import Case, CaseStations, begin_job, open_case, salvaged_records
 
 Call = tuple[str, str, bytes | None, str]
 
@@ -119,6 +119,41 @@ def test_each_status_has_one_meaning_and_what_cannot_be_read_is_no_desk(
     assert Desk("desk:", Script((status, body))).ask_receipt(job) == reply
     assert Desk("desk:", Script((status, body))).ask_closure(job) == reply
     assert Desk("desk:", Script((status, body))).find_receipt(job) is None
+
+
+@pytest.fixture
+def salvaged(case: Case) -> Job:
+    """Of a terminal that a tamper left no key: its records are here, and a certificate over them."""
+    made = begin_job(case)
+    made.keep_salvaged(salvaged_records(case, 3))
+    made.keep_certificate(b"certificate")
+    return made
+
+
+def test_salvaged_records_go_to_the_desk_before_the_certificate(job: Job, salvaged: Job) -> None:
+    assert job.closure is not None
+    script = Script((200, words(records=3)), (200, job.closure))
+    assert Desk("desk:", script).ask_closure(salvaged) == ClosedBy(job.closure)
+    records, certificate = script.calls
+    body = b"".join(encode_salvage(salvaged.order.data, salvaged.salvaged_messages()))
+    assert records == ("POST", "desk:/v1/salvages", body, MEDIA_TYPE)
+    assert certificate[1:3] == ("desk:/v1/certificates", b"certificate")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        ((422, words(reason="MACs of 2 records")), Declined("MACs of 2 records")),
+        ((404, b""), Unreachable("the desk does not know the call to post salvaged records")),
+        (OSError(111, "Connection refused"), Unreachable("desk:: Connection refused")),
+    ],
+)
+def test_nothing_is_closed_while_salvaged_records_are_on_the_laptop_alone(
+    salvaged: Job, answer: tuple[int, bytes] | Exception, reply: DeskReply
+) -> None:
+    script = Script(answer)
+    assert Desk("desk:", script).ask_closure(salvaged) == reply
+    assert len(script.calls) == 1
 
 
 def test_deep_json_of_a_stranger_does_no_harm(job: Job) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -169,6 +169,14 @@ def test_nobody_there_is_unreachable_with_the_reason() -> None:
     end = settle_over(address, case, job_in_custody(case), pauses)
     assert end == Unreachable(f"{address}: Connection refused")
     assert pauses.count == CONNECTS_MAX
+
+
+def test_a_host_that_says_nothing_yet_is_no_end_of_the_stream() -> None:
+    def listen(connection: socket.socket, number: int) -> None:
+        connection.recv(1)
+
+    with serving(listen) as address, closing(address.connect()) as silent:
+        assert silent.receive(timeout_s=0.0) is None
 
 
 def test_a_name_that_is_none_is_unreachable_too() -> None:

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from document_chain import HANDS
+from document_chain import HANDS, NOW
 from posdecom_agent.dialects import Delivered, Refused
 from posdecom_agent.job import DIGEST_BYTES, Job
 from posdecom_agent.journal import MemoryJournal, Row
 from posdecom_agent.storage import RESERVE_FACTOR, DiskFull
 from posdecom_protocol.documents import issue
+from posdecom_protocol.documents.remedy import Held, Means, Remedy
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.limits import ITEM_BYTES_MAX
+from posdecom_protocol.money import Tally
 from posdecom_protocol.records import decode_item
 from release_case import Case, begin_job, open_case
 
@@ -182,6 +184,15 @@ def test_contexts_that_do_not_share_out_the_items_are_refused(
     assert job.seal is None
 
 
+def test_a_seal_under_another_order_or_of_another_terminal_is_refused(case: Case) -> None:
+    other = open_case(order_changes=lambda body: replace(body, counter=8))
+    for seal in (other.seal, sealed(case, lambda body: replace(body, serial="T-0002"))):
+        job = begin_job(case)
+        with pytest.raises(DocumentError, match="seal: is not under this order"):
+            job.keep_seal(seal)
+        assert job.seal is None
+
+
 def test_an_empty_context_stands_between_full_ones(case: Case) -> None:
     def insert(body: Seal) -> Seal:
         first, second = body.contexts
@@ -273,6 +284,14 @@ def test_only_what_is_in_custody_is_offered_again(job: Job, sequence: int) -> No
     assert job._journal.count("again") == 0
 
 
+@pytest.mark.parametrize("sequence", [0, 10_000])
+def test_a_journal_that_offers_again_what_no_seal_of_it_names_is_refused(job: Job, sequence: int) -> None:
+    offered = Row("again", sequence, b"")
+    for rows in ([offered], [*job._journal.rows(), offered]):
+        with pytest.raises(DocumentError, match="journal: offers an item again that is not under its seal"):
+            Job(MemoryJournal(rows))
+
+
 # --- receipts and marks ------------------------------------------------------------------------------------------
 
 
@@ -291,6 +310,24 @@ def test_receipts_without_a_seal_or_over_another_are_refused(case: Case, job: Jo
         with pytest.raises(DocumentError, match="receipt: is over another seal"):
             one.keep_receipts(other.receipts())
         assert one.receipts == ()
+
+
+def test_nothing_is_stated_about_held_money_before_a_receipt_lists_any(job: Job) -> None:
+    remedy = Remedy(Held.SOLD_LATE, 0, Tally(1, 1000), Means.RETURNED, "B. Clerk", NOW, "bank case 17")
+    with pytest.raises(DocumentError, match="remedies: there is no receipt that lists anything yet"):
+        job.keep_remedy(remedy)
+    assert job.remedies == ()
+
+
+def test_the_first_closure_of_a_certificate_stays_and_another_certificate_has_its_own(job: Job) -> None:
+    job.keep_certificate(b"certificate")
+    job.keep_closure(b"closure")
+    job.keep_closure(b"another")
+    assert job.closure == b"closure"
+    job.keep_certificate(b"certificate that supersedes it")
+    assert job.closure is None
+    job.keep_closure(b"another")
+    assert job.closure == b"another"
 
 
 def test_a_mark_is_set_once(job: Job) -> None:

@@ -370,6 +370,30 @@ def test_a_write_that_the_system_refuses_is_final_and_loses_nothing(path: Path) 
     assert list(SqliteJournal.open(path).rows()) == [ORDER]
 
 
+def test_a_read_that_fails_is_final_too(path: Path) -> None:
+    journal = SqliteJournal.open(path)
+    journal.append([ORDER, *ITEMS])
+    begun = journal.rows()
+    connection = journal._connection
+    assert isinstance(connection, sqlite3.Connection)
+    connection.set_progress_handler(lambda: 1, 1)
+    with pytest.raises(StorageFailed, match="SQLite reports SQLITE_INTERRUPT"):
+        journal.find("item", 3)
+    connection.set_progress_handler(None, 1)
+    for use in (lambda: journal.find("item", 3), lambda: next(begun), lambda: journal.append([ORDER])):
+        with pytest.raises(StorageFailed, match="must be opened again"):
+            use()
+    journal.close()
+    assert list(SqliteJournal.open(path).rows()) == [ORDER, *ITEMS]
+
+
+def test_a_folder_in_the_place_of_the_file_is_a_storage_failure(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True)
+    path.parent.chmod(0o700)
+    with pytest.raises(StorageFailed, match="SQLite reports SQLITE_CANTOPEN"):
+        SqliteJournal.open(path)
+
+
 @pytest.mark.parametrize(("count", "size"), [(3000, 100), (300, 2048), (3, 500_000)])
 def test_what_reserve_promised_is_what_the_file_may_grow_by(path: Path, count: int, size: int) -> None:
     journal = SqliteJournal.open(path)

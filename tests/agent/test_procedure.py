@@ -56,7 +56,16 @@ from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer.books import Exchange, decode_row
 from posdecom_simulator.acquirer.host import Behaviour, Host
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
-from release_case import HSM, Case, CaseStations, Wire, begin_job, open_case, sequences_sent
+from release_case import (
+    HSM,
+    Case,
+    CaseStations,
+    Wire,
+    begin_job,
+    open_case,
+    salvaged_records,
+    sequences_sent,
+)
 from shop import CONTEXTS, booked
 
 
@@ -286,6 +295,7 @@ def test_a_visit_that_always_ends_so_is_given_up_with_its_name(
     [
         ("OfferOrder", Refusal.ORDER_NOT_VALID_NOW, catalogue.ORDER_REFUSED),
         ("OfferOrder", Refusal.BUSY, catalogue.WAITING),
+        ("OfferOrder", Refusal.TAMPERED, catalogue.ORDER_REFUSED),
         ("ReadItems", Refusal.STATE, catalogue.PROTOCOL),
         ("OfferRelease", Refusal.CHALLENGE, catalogue.ERASE_REFUSED),
         ("StartErase", Refusal.ACTION, catalogue.ERASE_REFUSED),
@@ -298,6 +308,18 @@ def test_a_refusal_is_told_by_what_was_refused(request_name: str, reason: Refusa
     trouble = trouble_of(begin_job(case), Scripted(case, ends=ends))
     assert trouble.entry is entry
     assert trouble.cause == REFUSALS[reason]
+
+
+def test_a_tampered_terminal_whose_records_are_here_is_told_by_them_and_their_sums() -> None:
+    case = open_case()
+    job = begin_job(case)
+    job.keep_salvaged(salvaged_records(case, 3))
+    stations = Scripted(case, ends=iter([TurnedDown("OfferOrder", Refusal.TAMPERED)]))
+    trouble = trouble_of(job, stations)
+    assert trouble.entry is catalogue.SALVAGED
+    assert trouble.cause == (
+        "TAMPERED before any order froze it; 3 records are in custody, unsigned; 1,090.29 CNY (2) - 0.00 CNY (0)"
+    )
 
 
 def test_every_refusal_has_its_words() -> None:

@@ -430,6 +430,18 @@ def test_a_stored_message_that_does_not_fit_its_place_is_not_sent(data: bytes) -
     assert settlement.bytes_to_send(NOW) == b""
 
 
+def test_messages_that_one_answer_would_fit_go_one_after_the_other() -> None:
+    """Or the answer to the first would count for the second, which the host never had."""
+    advice = SHOP.prepared.items[sequences(SHOP, 0, ItemKind.ADVICE)[0] - 1].message
+    settlement = Settlement(CUP, [Entry(n, ItemKind.ADVICE) for n in (1, 2)], lambda sequence: advice, {})
+    settlement.connected(NOW)
+    for sequence in (1, 2):
+        assert settlement.bytes_to_send(NOW) == frame_message(advice)
+        assert settlement.bytes_to_send(NOW) == b""
+        (event, *_) = fed(settlement, answer(advice))
+        assert isinstance(event, Answered) and event.sequence == sequence
+
+
 def test_refused_totals_stop_the_conversation_now_and_when_it_is_resumed() -> None:
     totals = sequences(SHOP, 0, ItemKind.TOTALS)[0]
     host, _ = open_acquirer(SHOP, ScriptedBehaviour(refuse={stan(SHOP, totals): "77"}))

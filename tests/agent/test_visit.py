@@ -550,6 +550,15 @@ def test_an_item_that_is_none_is_not_kept() -> None:
     assert met.job.items_stored == 0
 
 
+def test_what_came_is_judged_before_a_visit_ends_whatever_ends_it() -> None:
+    """The second bulk waits for its sync when the terminal refuses to go on."""
+    replies = (items(1, 1, 2), Items(3, (b"\x00",)), Refused(Refusal.STATE))
+    met = visit(ScriptedTerminal(paper(), S.FROZEN, {ReadItems: replies}), Goal.FLUSH, job_with("seal"))
+    assert isinstance(met.end, BadDocument)
+    assert str(met.end.error) == "items: one is malformed"
+    assert met.job.items_stored == 2
+
+
 def receipt_for_another_seal() -> bytes:
     body = open_document(paper().receipts[0], Receipt).body
     return issue(replace(body, seal_digest=bytes(32)), HANDS.release)

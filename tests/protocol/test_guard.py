@@ -66,9 +66,9 @@ REST = Tally(2, 2500)
 Offer = tuple[Sequence[bytes], Holding]
 
 
-def refusal(offer: Offer) -> Refusal | None:
+def refusal(offer: Offer, *, erase: bool = True) -> Refusal | None:
     try:
-        check_release(*offer)
+        check_release(*offer, erase=erase)
     except GuardRefusal as error:
         return error.reason
     return None
@@ -251,6 +251,14 @@ def test_nothing_else_would_have_stopped_it(flip: Flip, monkeypatch: pytest.Monk
     assert len(others) == len(guard.RELEASE) - 1
     monkeypatch.setattr(guard, "RELEASE", others)
     assert refusal(flip.offer()) is None
+
+
+@every_flip
+def test_a_reader_of_a_chain_without_an_erase_forgives_that_none_was_ordered_and_nothing_else(
+    flip: Flip,
+) -> None:
+    expected = None if flip.condition is Refusal.ACTION else flip.condition
+    assert refusal(flip.offer(), erase=False) is expected
 
 
 def test_there_are_ten_conditions_and_each_is_flipped_by_a_test() -> None:

@@ -181,6 +181,18 @@ def test_a_cancellation_is_judged_by_each_of_its_words(
     assert cancellation_refusal(change, HANDS.order, holding(USUAL)) is reason
 
 
+def test_a_cancellation_may_name_the_last_item_and_close_every_context() -> None:
+    def all_of_it(body: Cancellation) -> Cancellation:
+        batches = (NextBatch(0, 25), NextBatch(1, 8))
+        return replace(body, delivered=(Span(1, 5),), closed=(0, 1), next_batches=batches)
+
+    def one_item_more(body: Cancellation) -> Cancellation:
+        return replace(all_of_it(body), delivered=(Span(1, 6),))
+
+    assert cancellation_refusal(all_of_it, HANDS.order, holding(USUAL)) is None
+    assert cancellation_refusal(one_item_more, HANDS.order, holding(USUAL)) is Refusal.SEAL
+
+
 @pytest.mark.parametrize("state", list(LifecycleState), ids=lambda state: state.name.lower())
 def test_a_cancellation_works_on_a_frozen_terminal_only(state: LifecycleState) -> None:
     expected = None if state is LifecycleState.FROZEN else Refusal.STATE
