@@ -137,16 +137,11 @@ class World:
             Nobody(), self.terminal, wires[0], wires[1], NOW, lengths_only=tier == "B", watch=self._arrived
         )
         self.line.fired = self.fate.fired
-        self.suffer(plan)
-        anchors = here.site.technician.anchors
-        self.stations = VirtualStations(self, Access(lambda _: client(), anchors, entropy(seed, 2)))
-
-    def suffer(self, plan: FaultPlan) -> None:
-        """From now on this goes wrong at events; their numbers count from the beginning."""
-        self.fate.plan = plan
         self.line.unplug_at = sorted(plan.at.get(Fault.UNPLUG, ()))
         self.line.damage_at = {fault: numbers for fault, numbers in plan.at.items() if fault in DAMAGE}
         self.line.luck = plan.luck
+        anchors = here.site.technician.anchors
+        self.stations = VirtualStations(self, Access(lambda _: client(), anchors, entropy(seed, 2)))
 
     def open_acquirer(self) -> None:
         """Start host and desk on what they keep: the ledger's rows and the shelf."""

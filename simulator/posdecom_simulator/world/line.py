@@ -229,16 +229,16 @@ class VirtualLine(Generic[Left, Right]):
         """Numbers of the bytes, from 1, both ways together, that each kind of `DAMAGE` strikes as they arrive."""
         self.luck = 0
         """Together with a byte's number this says which bit of it flips."""
-        self.before_arrival: Callable[[int], None] = lambda length: None
-        """Told how many bytes are about to arrive."""
+        self.before_arrival: Callable[[bytes], None] = lambda data: None
+        """Told what is about to arrive, before it is damaged by number."""
         self.fired: Counter[str] = Counter()
         """How often the plug was pulled, or a byte damaged, at one of these."""
+        self.watch = watch
         self.turns = 0
         self.delivered_bytes = 0
         self.trace = hashlib.sha256()
         """What arrived where and when: equal for equal seeds."""
         self._lengths_only = lengths_only
-        self._watch = watch
         self._arrivals: list[tuple[float, int, bool, bytes]] = []
         self._serial = 0
 
@@ -300,7 +300,7 @@ class VirtualLine(Generic[Left, Right]):
             self._deliver(data, at, to_left=to_left)
 
     def _deliver(self, data: bytes, at: float, *, to_left: bool) -> None:
-        self.before_arrival(len(data))
+        self.before_arrival(data)
         is_last = bool(self.unplug_at) and self.delivered_bytes + len(data) >= self.unplug_at[0]
         if is_last:
             data = data[: self.unplug_at.pop(0) - self.delivered_bytes]
@@ -312,8 +312,8 @@ class VirtualLine(Generic[Left, Right]):
         self.delivered_bytes += carried_bytes
         target = self.left if to_left else self.right
         target.receive(data, self.now)
-        if self._watch is not None:
-            self._watch(data, to_left)
+        if self.watch is not None:
+            self.watch(data, to_left)
         if is_last:
             self.fired["unplug"] += 1
             self.unplug()
