@@ -41,6 +41,10 @@ MOUNTS: Final = Path("/proc/self/mounts")
 """Linux's mount table, one mount a line (proc(5)); other systems have none, and nothing is refused there."""
 
 
+_IS_POSIX: Final = os.name == "posix"
+"""Elsewhere files have no modes, and a folder cannot be synced."""
+
+
 class StorageError(PosdecomError):
     """Abstract: what this machine keeps its journal on does not do its part."""
 
@@ -117,9 +121,9 @@ def require_safe_place(path: Path, mounts: Path) -> None:
 
 
 def _require_private(path: Path, noun: str, mode: int) -> None:
-    """Refuse what others may read or write. Not for systems without POSIX modes."""
+    """Refuse what others may read or write."""
     found = path.stat().st_mode & 0o777
-    if os.name == "posix" and found & ~mode & 0o077:
+    if _IS_POSIX and found & ~mode & 0o077:
         raise UnsafePlace(
             N_(
                 "the journal's {noun} has mode {found:04o}, others may use it: chmod {mode:04o} {path}",
@@ -134,7 +138,7 @@ def _require_private(path: Path, noun: str, mode: int) -> None:
 def _create(path: Path) -> None:
     """Make an empty file before SQLite does, with its final mode, and make its name durable."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if os.name == "posix":
+    if _IS_POSIX:
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -110,6 +110,12 @@ def test_a_terminal_that_can_make_a_channel_gives_no_record_in_the_clear(demo: D
     assert list(tamper(store).answer_in_clear(ReadSalvage(7))) == [Refused(Refusal.NOT_FOUND)]
 
 
+def test_what_was_sealed_is_read_as_its_items_and_never_as_loose_records(demo: Demo) -> None:
+    terminal, store = demo.terminal()
+    freeze(demo, terminal)
+    assert list(tamper(store).answer_in_clear(ReadSalvage(1))) == [Refused(Refusal.STATE)]
+
+
 def test_salvaged_records_out_of_sequence_or_malformed_are_not_kept(demo: Demo) -> None:
     _, store = demo.terminal()
     (whole,) = tamper(store).answer_in_clear(ReadSalvage(1))

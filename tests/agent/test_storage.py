@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
+from posdecom_agent import storage
 from posdecom_agent.journal import SqliteJournal
 from posdecom_agent.storage import DiskFull, StorageFailed, UnsafePlace, free_bytes_at, storage_error
 
@@ -57,6 +59,18 @@ def test_a_local_disk_mounted_inside_or_over_a_network_drive_is_local(tmp_path: 
 
 def test_a_system_without_a_mount_table_refuses_no_place(tmp_path: Path) -> None:
     SqliteJournal.open(tmp_path / "job" / "journal", mounts=tmp_path / "none").close()
+
+
+def test_a_system_without_posix_modes_is_asked_for_none_and_its_folders_are_not_synced(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    path.parent.chmod(0o755)
+    synced: list[int] = []
+    monkeypatch.setattr(storage, "_IS_POSIX", False)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    storage.require_safe_place(path, path.parent / "no mount table")
+    assert (path.read_bytes(), synced) == (b"", [])
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_failure(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from posdecom_protocol.certificates import Anchors, load_anchors
 from posdecom_protocol.cose import SigningKey, digest
 from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.bind import Bind
@@ -23,6 +24,7 @@ from posdecom_simulator.site import Identity, SiteTerminal, TerminalKeys
 from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.key_loading import block_header
 from posdecom_simulator.terminal.personalise import personalise
+from posdecom_simulator.terminal.store import MemoryStore
 from terminal_life import NOW, Estate, TerminalLife
 
 
@@ -153,6 +155,18 @@ def test_without_a_bind_nobody_provisions_a_terminal_that_is_not_from_the_factor
         with pytest.raises(LocalError, match="there is no bind"):
             personalise(life.store, life.site, ())
         assert content(life) == before
+
+
+def test_not_even_from_the_factory_does_a_terminal_come_with_two_acquirers_or_none(world: World) -> None:
+    """Either could freeze and release what the terminal holds for the other."""
+    site = SiteTerminal.load(world.estate.directory / "terminals" / "PD-000001")
+    other = SiteTerminal.load(world.other.terminal("PD-000001"))
+    two = load_anchors(site.acquirer_anchors.pem() + other.acquirer_anchors.pem())
+    for anchors in (two, Anchors()):
+        store = MemoryStore()
+        with pytest.raises((LocalError, DocumentError)):
+            personalise(store, replace(site, acquirer_anchors=anchors), ())
+        assert list(store.names()) == []
 
 
 def test_everybody_elses_signature_is_refused(world: World) -> None:

@@ -116,11 +116,12 @@ class Shop:
 
     store: Cuttable = field(default_factory=Cuttable)
     orders: int = 0
+    seed: int = 11
 
     def __post_init__(self) -> None:
         site, acquirer = sites()
         self.acquirer = acquirer
-        self.day = populate(11, 60, site.settings.contexts, OPENED)
+        self.day = populate(self.seed, 60, site.settings.contexts, OPENED)
         personalise(self.store, site, self.day)
         self.terminal = Terminal.boot(self.store, seeded(1))
         self.hsm = Hsm(acquirer.bdk, Secret(b"card digest key"))
@@ -136,7 +137,12 @@ class Shop:
         *_, last = self.terminal.answer(request, NOW)
         return last
 
-    def freeze(self, after: AfterCutoff = AfterCutoff.REFUND, cutoff: int = CUTOFF) -> Frozen:
+    def freeze(
+        self,
+        after: AfterCutoff = AfterCutoff.REFUND,
+        cutoff: int = CUTOFF,
+        preauths: Preauths = Preauths.LIST,
+    ) -> Frozen:
         self.orders += 1
         order = issue(
             Order(
@@ -151,7 +157,7 @@ class Shop:
                 mode=Mode.RETIRE,
                 cutoff_at=cutoff,
                 after_cutoff=after,
-                preauths=Preauths.LIST,
+                preauths=preauths,
                 actions=(Action.FLUSH, Action.ERASE),
                 issuer="Demo Acquirer",
             ),
@@ -342,6 +348,26 @@ def test_a_refund_that_was_delivered_is_in_the_batch_and_is_not_given_again() ->
     shop.settle(again, 1)
     result = audit(again.body, again.items, shop.ledger, shop.hsm, shop.key_set, CUTOFF)
     assert (result.missing, result.findings[0].refusals) == ((), ())
+
+
+def test_a_reversal_and_a_void_that_the_host_took_are_over_and_those_it_did_not_are_prepared_again() -> None:
+    over = (ItemKind.REVERSAL, ItemKind.PREAUTH_VOID)
+
+    def prepared(frozen: Frozen) -> list[int]:
+        """Records that the first context has a reversal or a void for."""
+        found = (decode_item(item) for item in frozen.items)
+        return [one.summary.record for one in found if one.context == 0 and one.kind in over and one.summary]
+
+    shop = Shop(seed=28)
+    frozen = shop.freeze(preauths=Preauths.VOID)
+    *taken, left = prepared(frozen)
+    assert len(taken) > 1
+    shop.settle(frozen, 0, messages_max=len(taken))
+    assert shop.ask(OfferCancellation(shop.cancel(frozen))) == Thawed()
+    records_left = {one.number for one in transactions(shop.store)}
+    assert not records_left & set(taken)
+    assert left in records_left
+    assert prepared(shop.freeze(preauths=Preauths.VOID)) == [left]
 
 
 @pytest.mark.parametrize("changes", range(0, 40, 7))

@@ -29,14 +29,13 @@ from posdecom_protocol.documents.evidence import (
 from posdecom_protocol.documents.kinds import DIGEST, TIME
 from posdecom_protocol.documents.order import Mode, Order
 from posdecom_protocol.documents.seal import Seal, Tamper
-from posdecom_protocol.errors import LocalError
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.schema import Choice, Field, Many, Record, Whole
 
 from . import slots
 from .device import Life, decode_device, decode_life, encode_device, encode_life
 from .identity import attestation_key
-from .store import RegionErasure, Store
+from .store import RegionErasure, Store, held
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def intend(store: Store, life: Life, receipt_digests: tuple[bytes, ...], now: fl
 
 def finish(store: Store) -> bool:
     """Bring a started erase to its end. True if anything was done: the process should then start afresh."""
-    life = decode_life(_held(store, slots.STATE))
+    life = decode_life(held(store, slots.STATE))
     if life.state is LifecycleState.ERASING:
         life = _erase_slots(store, life)
     elif life.state is not LifecycleState.ERASED:
@@ -104,13 +103,13 @@ def finish(store: Store) -> bool:
 
 
 def _erase_slots(store: Store, life: Life) -> Life:
-    intent = _INTENT.unpack(cbor.decode(_held(store, slots.INTENT), "intent"), "intent")
+    intent = _INTENT.unpack(cbor.decode(held(store, slots.INTENT), "intent"), "intent")
     for slot in _slots():
         store.erase((slot.key, slot.kcv))
     for prefix in (slots.TRANSACTION_PREFIX, slots.ITEM_PREFIX):
         store.erase(list(store.names(prefix)))
     store.erase((slots.ACQUIRER_ANCHORS, slots.CHANNEL_ANCHORS, slots.STAN))
-    device = decode_device(_held(store, slots.DEVICE))
+    device = decode_device(held(store, slots.DEVICE))
     store.put({slots.DEVICE: encode_device(replace(device, contexts=()))})
     regions = store.sanitize()
     if store.holds(slots.ATTESTATION_KEY.key):  # a tamper may have taken it: then nobody can attest
@@ -138,7 +137,7 @@ def _slots() -> tuple[slots.Slot, ...]:
 
 def _evidence(store: Store, intent: Intent, regions: Mapping[str, RegionErasure]) -> bytes:
     """Signed after read-back: each slot is looked at again, and one that is not empty is said to be so."""
-    device = decode_device(_held(store, slots.DEVICE))
+    device = decode_device(held(store, slots.DEVICE))
     retire = intent.mode is Mode.RETIRE
     evidence = Evidence(
         issued_at=intent.intended_at,
@@ -167,15 +166,15 @@ def _evidence(store: Store, intent: Intent, regions: Mapping[str, RegionErasure]
 
 
 def _before(store: Store, slot: slots.Slot) -> SlotReport:
-    held = store.holds(slot.key)
+    is_held = store.holds(slot.key)
     return SlotReport(
         slot=slot.name,
         usage=slot.usage,
         algorithm=slot.algorithm,
-        kcv_method=slot.kcv_method if held else slots.KcvMethod.NONE,
-        kcv_before=(store.get(slot.kcv) or b"") if held else b"",
+        kcv_method=slot.kcv_method if is_held else slots.KcvMethod.NONE,
+        kcv_before=(store.get(slot.kcv) or b"") if is_held else b"",
         method=EraseMethod.NOT_YET,
-        read_back=ReadBack.NOT_DONE if held else ReadBack.WAS_EMPTY,
+        read_back=ReadBack.NOT_DONE if is_held else ReadBack.WAS_EMPTY,
     )
 
 
@@ -197,15 +196,8 @@ def _stuck(regions: Mapping[str, RegionErasure]) -> Iterator[Kept]:
 
 
 def _order(store: Store) -> Signed[Order]:
-    return open_document(_held(store, slots.ORDER), Order)
+    return open_document(held(store, slots.ORDER), Order)
 
 
 def _seal(store: Store) -> Signed[Seal]:
-    return open_document(_held(store, slots.SEAL), Seal)
-
-
-def _held(store: Store, name: str) -> bytes:
-    value = store.get(name)
-    if value is None:
-        raise LocalError(f"the store holds no {name}")
-    return value
+    return open_document(held(store, slots.SEAL), Seal)

@@ -14,7 +14,6 @@ from posdecom_protocol.documents import Signed, issue
 from posdecom_protocol.documents.cancellation import Cancellation
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.seal import CLOCK_OFFSET_S_MAX, Seal, Tamper
-from posdecom_protocol.errors import LocalError
 from posdecom_protocol.money import SIDE, Side, TransactionClass
 from posdecom_protocol.records import ItemKind, chain_head, decode_item, encode_item
 from posdecom_protocol.salvage import encode_salvaged
@@ -25,7 +24,7 @@ from .device import Device, encode_device
 from .identity import attestation_key
 from .key_loading import held_key
 from .prepare import Prepared, Rules, StanCounter, prepare
-from .store import Store
+from .store import Store, held
 from .stored import StoredTransaction
 
 
@@ -123,7 +122,7 @@ def _seal(
         challenge=moment.challenge,
         sealed_at=int(moment.now),
         clock_offset_s=max(-CLOCK_OFFSET_S_MAX, min(CLOCK_OFFSET_S_MAX, offset)),
-        boot_count=int.from_bytes(_held(store, slots.BOOT_COUNT), "big"),
+        boot_count=int.from_bytes(held(store, slots.BOOT_COUNT), "big"),
         tamper=Tamper.TAMPERED if store.get(slots.TAMPER_MARK) else Tamper.INTACT,
         contexts=prepared.contexts,
         item_count=len(items),
@@ -176,11 +175,4 @@ def _keep_refund(store: Store, sale: StoredTransaction, stan: int) -> None:
 
 
 def _read(store: Store, name: str) -> StoredTransaction:
-    return StoredTransaction.decode(_held(store, name))
-
-
-def _held(store: Store, name: str) -> bytes:
-    value = store.get(name)
-    if value is None:
-        raise LocalError(f"the store holds no {name}")
-    return value
+    return StoredTransaction.decode(held(store, name))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, assert_never
 
 from posdecom_protocol.channel import Channel
 from posdecom_protocol.greeting import Feature, Hello, Service, Welcome
@@ -112,6 +112,8 @@ class Front:
                     self._take(message, now)
                 case Lost():
                     self._forget_requests()
+                case _:
+                    assert_never(event)
         self._reply(now)
 
     def _take(self, message: Request | Reply, now: float) -> None:

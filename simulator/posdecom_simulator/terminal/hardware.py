@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 from cryptography.hazmat.primitives.keywrap import (
     InvalidUnwrap,
@@ -93,7 +93,7 @@ class HardwareStore:
     def get(self, name: str) -> bytes | None:
         if name == slots.TAMPER_MARK and self._sram.is_latched:
             return _TAMPERED
-        match self._place_of(name):
+        match place := self._place_of(name):
             case Place.FLASH:
                 return self._flash.get(name)
             case Place.WRAPPED:
@@ -102,6 +102,8 @@ class HardwareStore:
                 return self._sram.get(name)
             case Place.SECURE_ELEMENT:
                 return self._secure_element.get(name)
+            case _:
+                assert_never(place)
 
     def holds(self, name: str) -> bool:
         if name == slots.TAMPER_MARK or self._place_of(name) is Place.WRAPPED:
@@ -110,7 +112,7 @@ class HardwareStore:
 
     def put(self, values: Mapping[str, bytes]) -> None:
         for name, value in values.items():
-            match self._place_of(name):
+            match place := self._place_of(name):
                 case Place.FLASH:
                     self._flash.put(name, value)
                 case Place.WRAPPED:
@@ -119,6 +121,8 @@ class HardwareStore:
                     self._sram.put(name, value)
                 case Place.SECURE_ELEMENT:
                     self._secure_element.put(name, value)
+                case _:
+                    assert_never(place)
 
     def erase(self, names: Iterable[str]) -> None:
         for name in list(names):
@@ -170,13 +174,15 @@ class HardwareStore:
             chip.repair()
 
     def _chip(self, name: str) -> FlashLog | SlotMemory:
-        match self._place_of(name):
+        match place := self._place_of(name):
             case Place.FLASH | Place.WRAPPED:
                 return self._flash
             case Place.SRAM:
                 return self._sram
             case Place.SECURE_ELEMENT:
                 return self._secure_element
+            case _:
+                assert_never(place)
 
     def _wrapping_key(self) -> bytes:
         """Made when the first key has to be wrapped; its check value is the memory's own to write."""

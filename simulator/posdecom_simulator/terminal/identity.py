@@ -5,18 +5,15 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from posdecom_protocol.cose import SigningKey
-from posdecom_protocol.errors import LocalError
 
 from . import slots
 from .key_loading import held_key
-from .store import Store
+from .store import Store, held
 
 
 def attestation_key(store: Store) -> SigningKey:
     """The key that signs seal and evidence, with its device certificate. Signing is refused once it is destroyed."""
-    certificate = store.get(slots.ATTESTATION_CERTIFICATE)
-    if certificate is None:
-        raise LocalError("the store holds no attestation certificate")
+    certificate = held(store, slots.ATTESTATION_CERTIFICATE)
 
     def sign(message: bytes) -> bytes:
         with held_key(store, slots.ATTESTATION_KEY) as key:

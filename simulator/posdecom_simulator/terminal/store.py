@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from posdecom_protocol.documents.evidence import EraseMethod
+from posdecom_protocol.errors import LocalError
 
 from ..memory.supply import MemoryFull as MemoryFull
 from ..memory.supply import PowerCut as PowerCut
@@ -55,6 +56,14 @@ class Store(Protocol):
 
     def region_of(self, name: str) -> str:
         """Where a value of that name lies: a key of what `sanitize` returns."""
+
+
+def held(store: Store, name: str) -> bytes:
+    """A value that the terminal cannot be without; `LocalError` names what its memory has lost."""
+    value = store.get(name)
+    if value is None:
+        raise LocalError(f"the store holds no {name}")
+    return value
 
 
 MEMORY: Final = "memory"

@@ -14,7 +14,7 @@ from posdecom_protocol.documents import Signed, authenticate, open_document
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Basis
 from posdecom_protocol.documents.seal import Seal
-from posdecom_protocol.errors import DocumentError, LocalError
+from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.guard import (
     GuardRefusal,
     Holding,
@@ -56,7 +56,7 @@ from posdecom_protocol.packed_items import pack
 
 from . import erase, freeze, slots
 from .device import Context, Device, Life, decode_device, decode_life, encode_life
-from .store import MemoryFull, Store
+from .store import MemoryFull, Store, held
 
 Entropy = Callable[[int], bytes]
 
@@ -95,11 +95,11 @@ class Terminal:
 
     @property
     def life(self) -> Life:
-        return decode_life(self._held(slots.STATE))
+        return decode_life(held(self._store, slots.STATE))
 
     @property
     def device(self) -> Device:
-        return decode_device(self._held(slots.DEVICE))
+        return decode_device(held(self._store, slots.DEVICE))
 
     @property
     def is_tampered(self) -> bool:
@@ -205,7 +205,7 @@ class Terminal:
         """The order that froze this terminal gives the same bytes again; any other comes too late."""
         if request.order != self._store.get(slots.ORDER):
             return Refused(Refusal.STATE)
-        return Sealed(self._held(slots.SEAL))
+        return Sealed(held(self._store, slots.SEAL))
 
     def _items(self, request: ReadItems | ReadPacked) -> Iterator[Reply]:
         """As many `Items` as the range needs, each filled up to about `ITEMS_PER_BULK_BYTES`; packed if so asked."""
@@ -222,7 +222,7 @@ class Terminal:
     def _bulks(self, first: int, count: int) -> Iterator[Items]:
         bulk, size = list[bytes](), 0
         for sequence in range(first, first + count):
-            item = self._held(slots.item_name(sequence))
+            item = held(self._store, slots.item_name(sequence))
             if bulk and size + len(item) > ITEMS_PER_BULK_BYTES:
                 yield Items(first, tuple(bulk))
                 first, bulk, size = sequence, [], 0
@@ -286,16 +286,16 @@ class Terminal:
             manufacturer=device.manufacturer,
             model=device.model,
             software_version=device.software_version,
-            boot_count=int.from_bytes(self._held(slots.BOOT_COUNT), "big"),
+            boot_count=int.from_bytes(held(self._store, slots.BOOT_COUNT), "big"),
             clock_s=int(now),
             slots=tuple(self._slot_info(slot) for slot in (*slots.ERASE_ORDER, *slots.IDENTITY)),
             contexts=tuple(self._context_info(context) for context in device.contexts),
         )
 
     def _slot_info(self, slot: slots.Slot) -> SlotInfo:
-        held = self._store.holds(slot.key)
-        kcv = (self._store.get(slot.kcv) or b"") if held else b""
-        method = slot.kcv_method if held else slots.KcvMethod.NONE
+        is_held = self._store.holds(slot.key)
+        kcv = (self._store.get(slot.kcv) or b"") if is_held else b""
+        method = slot.kcv_method if is_held else slots.KcvMethod.NONE
         return SlotInfo(slot.name, slot.usage, slot.algorithm, int(method), kcv)
 
     def _context_info(self, context: Context) -> ContextInfo:
@@ -314,7 +314,7 @@ class Terminal:
     def _holding(self, life: Life) -> Holding:
         if self._store.get(slots.SEAL) is None:
             raise GuardRefusal(Refusal.STATE)
-        order = open_document(self._held(slots.ORDER), Order)
+        order = open_document(held(self._store, slots.ORDER), Order)
         anchors = self._anchors()
         return Holding(
             serial=self.device.serial,
@@ -326,13 +326,7 @@ class Terminal:
         )
 
     def _seal(self) -> Signed[Seal]:
-        return open_document(self._held(slots.SEAL), Seal)
+        return open_document(held(self._store, slots.SEAL), Seal)
 
     def _anchors(self) -> Anchors:
-        return load_anchors(self._held(slots.ACQUIRER_ANCHORS))
-
-    def _held(self, name: str) -> bytes:
-        value = self._store.get(name)
-        if value is None:
-            raise LocalError(f"the store holds no {name}")
-        return value
+        return load_anchors(held(self._store, slots.ACQUIRER_ANCHORS))
