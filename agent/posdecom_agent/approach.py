@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from posdecom_protocol.certificates import Anchors, Signer
 from posdecom_protocol.channel import Channel, TlsChannel
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     import ssl
 
 Entropy = Callable[[int], bytes]
+
+LET_IN_S: Final = 120.0
+"""From the second greeting to the terminal's confirmation: the handshake's two thousand bytes take a line of 300 baud
+that long. A line that is kept alive is no reason to wait on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class Approach:
         self._opened = False
         self._confirmed = False
         self._over = False
+        self._let_in_by: float | None = None
         self._events: list[ApproachEvent] = []
         self.peer: Signer | None = None
         """Who the channel proved the terminal to be; None in the clear, and before there is one."""
@@ -113,6 +118,9 @@ class Approach:
     def tick(self, now: float) -> None:
         self._stack.tick(now)
         self._turn(now)
+        if self._let_in_by is not None and now >= self._let_in_by:
+            self._end(Over(ChannelOver(N_("the terminal lets nobody in"))))
+            self._stack.close(now)
 
     def ask(self, request: Request) -> None:
         """Queue ``request``; `LocalError` unless `is_ready`."""
@@ -131,7 +139,8 @@ class Approach:
         return self._stack.bytes_to_send(now, room_bytes)
 
     def deadline(self) -> float | None:
-        return self._stack.deadline()
+        due = (self._stack.deadline(), self._let_in_by)
+        return min((at for at in due if at is not None), default=None)
 
     @property
     def is_ready(self) -> bool:
@@ -173,6 +182,7 @@ class Approach:
                 case Arrived(message):
                     self._arrived(message, now)
                 case Lost() if self._can_only_salvage():
+                    self._let_in_by = None
                     self._stack = self._greet(Service.SALVAGE, now)
                 case Lost(cause):
                     self._end(Over(self._told(cause)))
@@ -184,6 +194,7 @@ class Approach:
 
     def _end(self, event: Stranger | Over) -> None:
         self._over = True
+        self._let_in_by = None
         self._events.append(event)
 
     def _told(self, cause: LinkOver | ChannelOver) -> LinkOver | ChannelOver:
@@ -203,6 +214,8 @@ class Approach:
             else:
                 clear = welcome.state in PROOFS_IN_CLEAR
                 self._stack = self._greet(Service.PROOFS if clear else Service.CHANNEL, now)
+        elif self._service is Service.CHANNEL:
+            self._let_in_by = now + LET_IN_S
 
     def _open(self) -> None:
         """In the clear nobody confirms anything; in a channel the terminal speaks first."""
@@ -215,7 +228,7 @@ class Approach:
     def _arrived(self, message: Request | Reply, now: float) -> None:
         match message:
             case Confirmed(state=state) if not self._confirmed:
-                self._confirmed = True
+                self._confirmed, self._let_in_by = True, None
                 self._events.append(Ready(state, in_clear=False))
             case reply if self._confirmed and not isinstance(reply, Request | Confirmed):
                 self._events.append(Answered(reply))

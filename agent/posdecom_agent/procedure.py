@@ -352,7 +352,7 @@ def _cut_trouble(cause: LinkOver | ChannelOver | Unplugged) -> Trouble:
 
 _REFUSED: Final[dict[str, Entry]] = {
     "OfferOrder": catalogue.ORDER_REFUSED,
-    "ReadItems": catalogue.PROTOCOL,
+    **dict.fromkeys(("ReadItems", "ReadPacked", "ReadSalvage"), catalogue.PROTOCOL),
     "OfferRelease": catalogue.ERASE_REFUSED,
     "StartErase": catalogue.ERASE_REFUSED,
     "GetProof": catalogue.ERASE_UNVERIFIED,

@@ -40,6 +40,7 @@ class Question:
         self.cause: LinkOver | ChannelOver | None = None
         """Why there is no reply, where the line or the session ended, or no answer came."""
         self._answer_by: float | None = None
+        self._is_asked = False
         self._over = False
 
     def receive(self, data: bytes, now: float) -> None:
@@ -54,6 +55,9 @@ class Question:
             self._finish(now)
 
     def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
+        if not self._over and not self._is_asked and self._approach.is_ready:
+            self._is_asked = True
+            self._approach.ask(self._request)
         return self._approach.bytes_to_send(now, room_bytes)
 
     def deadline(self) -> float | None:
@@ -85,13 +89,12 @@ class Question:
                 case Ready(in_clear=True):
                     self.in_clear = True
                     self._finish(now)
-                case Ready():
-                    self._approach.ask(self._request)
+                case Ready():  # asked when it is sent: the session may be over again already, which comes next
                     self._answer_by = now + self._answer_s
-                case Answered(Refused(reason)):
+                case Answered(Refused(reason)) if self._is_asked:
                     self.refusal = reason
                     self._finish(now)
-                case Answered(reply) if isinstance(reply, self._answer):
+                case Answered(reply) if self._is_asked and isinstance(reply, self._answer):
                     self.reply = reply
                     self._finish(now)
                 case Answered():

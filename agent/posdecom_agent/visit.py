@@ -150,7 +150,7 @@ class Visit:
         self._state: LifecycleState | None = None
         self._in_clear = False
         self._request: Request | None = None
-        """What the next reply must answer; None while a busy terminal is left alone."""
+        """What the next reply must answer; while a busy terminal is left alone, what it will be asked again."""
         self._is_asked = False
         self._reading = Reading(job)
         self._answer_by: float | None = None
@@ -174,7 +174,6 @@ class Visit:
         if self._answer_by is not None and now >= self._answer_by:
             self._finish(Silent(), now)
         if self._ask_again_at is not None and now >= self._ask_again_at:
-            self._ask_again_at = None
             self._next(now)
 
     def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
@@ -234,8 +233,10 @@ class Visit:
         match reply:
             case Refused():
                 return True
-            case Items() | PackedItems() if self._ask_again_at is not None:
-                return True  # to a read that was on the line with the one that was refused
+            case _ if (
+                self._ask_again_at is not None
+            ):  # to a read that was on the line with the one that was refused
+                return isinstance(reply, Items | PackedItems) and isinstance(self._request, READS)
             case Released(state) if state not in RELEASED:
                 return False
             case Proof(kind):
@@ -248,7 +249,7 @@ class Visit:
             case Refused(reason=Refusal.BUSY) if self._busy_left:
                 self._busy_left -= 1
                 self._reading.refused()
-                self._request, self._ask_again_at = None, now + BUSY_RETRY_S
+                self._ask_again_at = now + BUSY_RETRY_S
                 return
             case Refused(reason=Refusal.NOT_FOUND) if self._request == GetProof(ProofKind.SECOND_RECEIPT):
                 self._keep_receipts(self._receipts)  # most releases have one signature
@@ -301,6 +302,7 @@ class Visit:
 
     def _next(self, now: float) -> None:
         assert self._state is not None
+        self._ask_again_at = None
         step = NEXT[self._state](self, now)
         match self._salvaged(step) if self._in_clear else step:
             case request if isinstance(request, Request):
@@ -329,7 +331,9 @@ class Visit:
     def _unasked(self) -> Request | None:
         """The request that is due, once; of reads as many as may be under way."""
         request = self._request
-        if isinstance(request, ReadItems | ReadPacked):
+        if self._ask_again_at is not None:
+            return None
+        if isinstance(request, READS):
             return self._reading.next_request()
         if self._is_asked:
             return None
@@ -386,6 +390,8 @@ class Visit:
             return ProofKind.SECOND_RECEIPT if self._receipts else ProofKind.RECEIPT
         return ProofKind.EVIDENCE if self._job.evidence is None else None
 
+
+READS: Final = (ReadItems, ReadPacked)
 
 RELEASED: Final = frozenset({LifecycleState.SETTLED, LifecycleState.EXCEPTED})
 

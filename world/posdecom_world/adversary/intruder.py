@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
-from posdecom_protocol.channel import Channel, ChannelEvent, Plain, Secured
+from posdecom_protocol.channel import Channel
 from posdecom_protocol.greeting import Hello, Service
 from posdecom_protocol.link import Link
 from posdecom_protocol.messages import Confirmed, Refused, Reply, Request, encode
@@ -16,6 +15,7 @@ from posdecom_simulator.terminal.terminal import Terminal
 from posdecom_simulator.world.channel import StubChannel
 
 from ..scene import NOW, entropy, site
+from .bare import Bare
 from .life import BOOTS_MAX, SEED, Stage
 from .matrix import Breach, Outcome
 
@@ -79,7 +79,7 @@ class Intruder:
         self._connections += 1
         is_channel = self._service is Service.CHANNEL
         self._channel: Channel = (
-            StubChannel(site().terminal_peer, server_side=False) if is_channel else _Bare()
+            StubChannel(site().terminal_peer, server_side=False) if is_channel else Bare()
         )
         hello = Hello(self._connections, self._service)
         self._stack = Stack(
@@ -120,32 +120,3 @@ class Intruder:
         if back:
             self._stack.receive(back, self._now)
         return bool(out or back)
-
-
-@dataclass
-class _Bare:
-    """A channel that is none, for a terminal that speaks in the clear."""
-
-    outgoing: bytearray = field(default_factory=bytearray)
-    pending: list[ChannelEvent] = field(default_factory=lambda: [Secured(site().terminal_peer)])
-
-    def receive(self, data: bytes, now: float) -> None:
-        self.pending.append(Plain(data))
-
-    def receive_end(self) -> None:
-        """Nothing to tell."""
-
-    def send(self, data: bytes) -> None:
-        self.outgoing += data
-
-    def close(self) -> None:
-        """Nobody to tell."""
-
-    def bytes_to_send(self) -> bytes:
-        data = bytes(self.outgoing)
-        self.outgoing.clear()
-        return data
-
-    def events(self) -> list[ChannelEvent]:
-        events, self.pending = self.pending, []
-        return events

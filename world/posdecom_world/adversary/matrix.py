@@ -21,6 +21,10 @@ class Outcome(StrEnum):
     """Not answered at all."""
     GRANTED = "G"
     """Done. Of the genuine next message alone, which shows that the others are not refused for some other reason."""
+    TOLD = "T"
+    """Shown to a person as the terminal's own word, and kept nowhere."""
+    UNPROVED = "U"
+    """Kept, and not taken for proved: nobody hands it on before what proves it has come."""
 
 
 class Breach(AssertionError):
