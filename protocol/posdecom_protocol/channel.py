@@ -262,11 +262,9 @@ class TlsChannel:
         try:
             while piece := self._tls.read(_READ_BYTES):
                 plain += piece
-            end = Ended()
+            end = Ended()  # no bytes and no error: close_notify
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
-            end = Ended()
         except ssl.SSLError as error:
             end = Failed(_reason(error))
         if plain:

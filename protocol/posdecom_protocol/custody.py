@@ -90,17 +90,24 @@ def encode_salvage(order: bytes, messages: Iterable[bytes]) -> Iterator[bytes]:
 
 def decode_salvage(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     """Order and records, all of them from 1; `MessageError` for anything else."""
-    order, *messages = _complete(data)
-    if not isinstance(order, Proof) or order.kind is not ProofKind.ORDER or not messages:
-        raise MessageError("a salvage does not begin with order and records")
+    match list(_complete(data)):
+        case [Proof(ProofKind.ORDER, order), *messages] if messages:
+            return order, _salvaged(messages)
+        case _:
+            raise MessageError("a salvage does not begin with order and records")
+
+
+def _salvaged(messages: list[Message]) -> tuple[bytes, ...]:
     records: list[bytes] = []
+    totals: set[int] = set()
     for message in messages:
         if not isinstance(message, Salvaged) or message.first != len(records) + 1:
             raise MessageError("a salvage holds something other than records in sequence")
         records += message.records
-    if any(message.total != len(records) for message in messages if isinstance(message, Salvaged)):
+        totals.add(message.total)
+    if totals != {len(records)}:
         raise MessageError("a salvage does not hold as many records as it says")
-    return order.document, tuple(records)
+    return tuple(records)
 
 
 def read_salvaged(data: bytes) -> Salvaged:

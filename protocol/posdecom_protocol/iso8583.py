@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import iso8583
 
@@ -106,7 +106,7 @@ class IsoMessage:
     fields: FieldMap = field(repr=False)
 
     def encode(self) -> bytes:
-        """The bytes without length prefix; `LocalError` when a field breaks `FIELDS` or all are too long."""
+        """The bytes without length prefix; `LocalError` when a field breaks `FIELDS`. All at their longest fit."""
         problem = _envelope_problem(self.tpdu, self.header, self.mti)
         if problem:
             raise LocalError(problem)
@@ -116,10 +116,7 @@ class IsoMessage:
         except iso8583.EncodeError as error:
             # the library's error holds the whole message: cut it off
             raise LocalError(f"field {error.field}: {error.msg}") from None
-        data = self.tpdu + bytes.fromhex(self.header) + bytes(body)
-        if len(data) > ISO_BYTES_MAX:
-            raise LocalError(f"message of {len(data)} bytes; at most {ISO_BYTES_MAX}")
-        return data
+        return self.tpdu + bytes.fromhex(self.header) + bytes(body)
 
     def text(self, number: int) -> str:
         """A field of digits or text; `MessageError` when absent."""
@@ -255,15 +252,18 @@ def _packed(number: int, value: str | bytes) -> str:
 
 def _unpacked(number: int, value: str) -> str | bytes:
     """The field as we hold it; pyiso8583 lets A to F through in BCD and anything below 128 in text."""
-    match FIELDS[number].kind:
+    kind = FIELDS[number].kind
+    match kind:
         case Field.DIGITS:
             problem = not _digits(value)
         case Field.TEXT:
             problem = not value.isprintable()
         case Field.BINARY:
             return bytes.fromhex(value)
+        case _:
+            assert_never(kind)
     if problem:
-        raise MessageError(f"field {number} is not of kind {FIELDS[number].kind.value}")
+        raise MessageError(f"field {number} is not of kind {kind.value}")
     return value
 
 
@@ -285,6 +285,8 @@ def _spec() -> dict[str, dict[str, Any]]:
                 row["data_enc"] = "ascii"
             case Field.BINARY:
                 pass
+            case _:
+                assert_never(layout.kind)
         spec[str(number)] = row
     return spec
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, assert_never
 
 
 class TransactionClass(IntEnum):
@@ -82,10 +82,13 @@ class GroupTotals:
 
     def plus(self, transaction_class: TransactionClass, amount: int) -> GroupTotals:
         """These totals with one more transaction; classes on neither side change nothing."""
-        match SIDE[transaction_class]:
+        side = SIDE[transaction_class]
+        match side:
             case Side.DEBIT:
                 return GroupTotals(self.group, self.debit.plus(amount), self.credit)
             case Side.CREDIT:
                 return GroupTotals(self.group, self.debit, self.credit.plus(amount))
             case Side.NEITHER:
                 return self
+            case _:
+                assert_never(side)

@@ -16,7 +16,7 @@ import hashlib
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from .documents.salvage import Salvage, SalvagedSum
 from .errors import MessageError
@@ -107,13 +107,16 @@ def salvage_of(records: Iterable[bytes]) -> Salvage:
         head = chain(head, count, data)
         one = decode_salvaged(data).summary
         debit, credit = sums.get(one.currency, (Tally(), Tally()))
-        match SIDE[one.transaction_class]:
+        side = SIDE[one.transaction_class]
+        match side:
             case Side.DEBIT:
                 sums[one.currency] = debit.plus(one.amount), credit
             case Side.CREDIT:
                 sums[one.currency] = debit, credit.plus(one.amount)
             case Side.NEITHER:
                 pass
+            case _:
+                assert_never(side)
     return Salvage(count, head, tuple(SalvagedSum(currency, *sums[currency]) for currency in sorted(sums)))
 
 

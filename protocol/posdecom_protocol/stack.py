@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from .certificates import Signer
 from .channel import Channel, Ended, Failed, Plain, Secured
@@ -175,6 +175,8 @@ class Stack:
                     self._take(data, now)
                 case Closed(reason):
                     self._end(LinkOver(reason))
+                case _:
+                    assert_never(event)
         self._pump(now)
 
     def _begin(self, greeting: Welcome | Hello) -> None:
@@ -204,6 +206,8 @@ class Stack:
                     self._fail(N_("the peer ended the channel"))
                 case Failed(reason):
                     self._fail(reason)
+                case _:
+                    assert_never(event)
 
     def _read(self, data: bytes) -> None:
         if self._session is not _Session.OPEN:

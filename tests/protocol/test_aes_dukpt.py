@@ -258,6 +258,17 @@ def test_keys_of_other_lengths_are_refused(length: int) -> None:
             attempt(Secret(bytes(length)), INITIAL_KEY_ID)
 
 
+@pytest.mark.parametrize("length", [0, 7, 9, 12])
+def test_an_initial_key_id_of_another_length_is_refused(length: int) -> None:
+    """Most of all 12 bytes: that is a KSN."""
+    identity, key = InitialKeyId(bytes(length)), Secret(INITIAL_128)
+    for attempt in (initial_key, HostDukpt, HostDukpt.from_bdk, TerminalDukpt.load):
+        with pytest.raises(LocalError, match=f"initial key id of {length} bytes; 8"):
+            attempt(key, identity)
+    with pytest.raises(KeyMaterialError, match=f"initial key id of {length} bytes; 8"):
+        Ksn(identity, 1)
+
+
 # --- terminal --------------------------------------------------------------------------------------------------
 
 

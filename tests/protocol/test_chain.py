@@ -34,6 +34,8 @@ from posdecom_protocol.documents import issue
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.order import Mode
 from posdecom_protocol.documents.receipt import Receipt
+from posdecom_protocol.documents.salvage import Salvage, SalvagedSum
+from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.money import Tally
 from posdecom_protocol.verdict import Verdict, judge, split
@@ -137,6 +139,81 @@ def test_an_evidence_must_name_all_that_it_rests_on(change: dict[str, Any]) -> N
         "evidence: does not belong to this order, seal and receipt",
         Script(evidence=lambda evidence: replace(evidence, **change)),
     )
+
+
+def _contexts(*ranges: tuple[int, int], item_count: int = 5) -> Callable[[Seal], Seal]:
+    """Of the seal's two contexts, which of its items each has."""
+
+    def change(seal: Seal) -> Seal:
+        shared = zip(seal.contexts, ranges, strict=True)
+        contexts = tuple(replace(one, item_first=first, item_last=last) for one, (first, last) in shared)
+        return replace(seal, contexts=contexts, item_count=item_count)
+
+    return change
+
+
+@pytest.mark.parametrize("ranges", [((1, 5), (6, 5)), ((1, 0), (1, 5)), ((1, 3), (4, 5))])
+def test_contexts_share_out_the_items_between_them(ranges: tuple[tuple[int, int], ...]) -> None:
+    sealed = certified(write_chain(Script(seal=_contexts(*ranges))), receipts=(), evidence=None)
+    assert judge(sealed, ANCHORS).state is State.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("ranges", "item_count"),
+    [
+        (((1, 4), (5, 4)), 5),
+        (((1, 5), (6, 5)), 4),
+        (((2, 5), (6, 5)), 5),
+        (((1, 3), (5, 5)), 5),
+        (((1, 3), (3, 5)), 5),
+        (((1, 6), (7, 5)), 5),
+    ],
+    ids=["one over", "one too many", "not from 1", "a gap", "one twice", "backwards"],
+)
+def test_a_seal_whose_items_are_not_shared_out_is_refused(
+    ranges: tuple[tuple[int, int], ...], item_count: int
+) -> None:
+    with pytest.raises(DocumentError, match="seal: its contexts do not share out its items"):
+        told(Script(seal=_contexts(*ranges, item_count=item_count)))
+
+
+SALVAGE = Salvage(
+    3, bytes(32), (SalvagedSum(156, Tally(1, 900), Tally()), SalvagedSum(344, Tally(), Tally(2, 70)))
+)
+
+
+def with_salvage(salvage: Salvage, **changes: Any) -> bytes:
+    """A certificate without a seal that states it."""
+    absent: dict[str, Any] = {"seal": None, "receipts": (), "evidence": None}
+    return certified(USUAL, **absent | {"salvage": salvage} | changes)
+
+
+def test_what_was_salvaged_stands_where_an_order_is_and_no_seal() -> None:
+    assert judge(with_salvage(SALVAGE), ANCHORS).state is State.UNATTESTED
+    for changes in ({"order": None}, {"seal": USUAL.seal}):
+        with pytest.raises(
+            DocumentError, match=r"certificate\.salvage: is there without an order, or beside a seal"
+        ):
+            judge(with_salvage(SALVAGE, **changes), ANCHORS)
+
+
+@pytest.mark.parametrize(
+    "salvage",
+    [
+        replace(SALVAGE, count=2),
+        replace(SALVAGE, count=0),
+        replace(SALVAGE, sums=SALVAGE.sums[::-1]),
+        replace(SALVAGE, sums=SALVAGE.sums[:1] * 2),
+    ],
+    ids=["fewer than counted", "none", "not by rising currency", "a currency twice"],
+)
+def test_a_salvage_that_does_not_add_up_is_refused(salvage: Salvage) -> None:
+    with pytest.raises(DocumentError, match=r"certificate\.salvage: does not add up"):
+        judge(with_salvage(salvage), ANCHORS)
+
+
+def test_salvaged_records_that_move_no_money_are_counted_in_no_sum() -> None:
+    assert judge(with_salvage(replace(SALVAGE, count=4)), ANCHORS).state is State.UNATTESTED
 
 
 def test_a_seal_under_another_order_is_refused() -> None:

@@ -11,18 +11,23 @@ from posdecom_protocol.custody import (
     Custody,
     decode_custody,
     decode_receipts,
+    decode_salvage,
     encode_custody,
     encode_receipts,
+    encode_salvage,
     read_custody,
+    read_salvaged,
 )
 from posdecom_protocol.errors import MessageError
 from posdecom_protocol.messages import (
     ITEMS_PER_BULK_BYTES,
     RECEIPTS_BYTES_MAX,
     Items,
+    Message,
     Proof,
     ProofKind,
     Reader,
+    Salvaged,
     Thawed,
     encode,
 )
@@ -30,7 +35,7 @@ from posdecom_protocol.messages import (
 ORDER, SEAL = Proof(ProofKind.ORDER, b"order"), Proof(ProofKind.SEAL, b"seal")
 
 
-def stream(*messages: Proof | Items | Thawed) -> bytes:
+def stream(*messages: Message) -> bytes:
     return b"".join(map(encode, messages))
 
 
@@ -46,6 +51,7 @@ def test_a_custody_is_order_seal_and_items_in_the_messages_of_the_line() -> None
 
 
 def test_a_seal_without_items_is_a_custody() -> None:
+    assert b"".join(encode_custody(b"order", b"seal", ())) == stream(ORDER, SEAL)
     assert decode_custody(stream(ORDER, SEAL)) == Custody(b"order", b"seal", ())
 
 
@@ -124,6 +130,51 @@ def test_more_items_than_a_terminal_can_hold_are_refused(monkeypatch: pytest.Mon
     assert len(decode_custody(three).items) == 3
     with pytest.raises(MessageError, match="more than 3 items"):
         decode_custody(three + stream(Items(4, (b"d",))))
+
+
+# --- what was salvaged -----------------------------------------------------------------------------
+
+ONE, TWO = Salvaged(1, 3, (b"a",)), Salvaged(2, 3, (b"b", b"c"))
+
+
+def test_a_salvage_is_the_order_and_the_records_as_they_came() -> None:
+    data = b"".join(encode_salvage(b"order", map(encode, (ONE, TWO))))
+    assert data == stream(ORDER, ONE, TWO)
+    assert decode_salvage(data) == (b"order", (b"a", b"b", b"c"))
+
+
+def test_a_terminal_that_has_no_record_has_been_salvaged_too() -> None:
+    assert decode_salvage(stream(ORDER, Salvaged(1, 0, ()))) == (b"order", ())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "begin with order and records"),
+        (stream(ORDER), "begin with order and records"),
+        (stream(ONE, TWO), "begin with order and records"),
+        (stream(SEAL, ONE, TWO), "begin with order and records"),
+        (stream(ORDER, ORDER, ONE, TWO), "records in sequence"),
+        (stream(ORDER, Items(1, (b"a",))), "records in sequence"),
+        (stream(ORDER, TWO), "records in sequence"),
+        (stream(ORDER, ONE, ONE), "records in sequence"),
+        (stream(ORDER, ONE, Salvaged(3, 3, (b"c",))), "records in sequence"),
+        (stream(ORDER, ONE), "as many records as it says"),
+        (stream(ORDER, ONE, Salvaged(2, 2, (b"b",))), "as many records as it says"),
+        (stream(ORDER, ONE, TWO, Salvaged(4, 4, (b"d",))), "as many records as it says"),
+        (stream(ORDER, ONE, TWO)[:-1], "ends inside a message"),
+    ],
+)
+def test_any_other_stream_is_no_salvage(data: bytes, message: str) -> None:
+    with pytest.raises(MessageError, match=message):
+        decode_salvage(data)
+
+
+def test_one_message_of_salvaged_records_is_read_alone() -> None:
+    assert read_salvaged(encode(TWO)) == TWO
+    for data in (b"", stream(ORDER), stream(ONE, TWO), encode(TWO)[:-1]):
+        with pytest.raises(MessageError):
+            read_salvaged(data)
 
 
 # --- receipts ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from posdecom_protocol.data_elements import (
     EncryptedAccount,
     MessageType,
     Original,
+    OriginalMessage,
     Reply,
     UploadDetail,
     masked_number,
@@ -88,6 +89,21 @@ def test_field_60_and_61_are_these_digits() -> None:
     assert Original.decode("0000120000421121") == original
     with pytest.raises(MessageError, match="field 61"):
         Original.decode("000012000042112")
+
+
+def test_field_62_of_an_upload_names_the_message_by_mti_and_stan() -> None:
+    original = OriginalMessage("0320", 42)
+    assert original.encode() == "0320000042            "
+    assert OriginalMessage.decode(original.encode()) == original
+    for bad in (
+        "0320000042",
+        "0320000042           1",
+        "0320000042             ",
+        "03200000A2            ",
+        "",
+    ):
+        with pytest.raises(MessageError, match="field 62"):
+            OriginalMessage.decode(bad)
 
 
 def test_account_data_name_their_scheme_and_key() -> None:

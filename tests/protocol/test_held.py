@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from document_chain import ANCHORS, DAY, HANDS, NOW, Documents, Script, write_chain
+from posdecom_protocol.chain import check_supersedes
 from posdecom_protocol.cose import SigningKey, digest
 from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.certificate import CasePoint, Certificate, Standing, State
@@ -165,6 +166,14 @@ def test_a_successor_can_be_read_alone() -> None:
     (verdict,) = judge_succession([successor(FIRST.certificate)], ANCHORS)
     assert verdict.supersedes == digest(FIRST.certificate)
     assert verdict.state is State.EXCEPTIONS
+
+
+def test_a_successor_goes_on_from_the_certificate_that_it_names_and_from_no_other() -> None:
+    newer = body_of(certificate_of(successor(FIRST.certificate)))
+    check_supersedes(newer, open_document(FIRST.certificate, Certificate))
+    twin = issue(replace(body_of(FIRST.certificate), certificate_id="C-2"), HANDS.technician)
+    with pytest.raises(DocumentError, match=r"certificate\.supersedes: names another certificate"):
+        check_supersedes(newer, open_document(twin, Certificate))
 
 
 OTHER = write_chain(

@@ -148,6 +148,33 @@ def test_a_field_of_the_wrong_shape_cannot_be_encoded(fields: dict[int, str | by
         IsoMessage(TPDU, HEADER, "0220", fields).encode()
 
 
+@pytest.mark.parametrize(
+    ("tpdu", "header", "mti", "reason"),
+    [
+        (TPDU[:4], HEADER, "0220", "TPDU is not"),
+        (b"\x61" + TPDU[1:], HEADER, "0220", "TPDU is not"),
+        (TPDU, HEADER + "0", "0220", "header is not 12"),
+        (TPDU, HEADER[:11] + "A", "0220", "header is not 12"),
+        (TPDU, HEADER, "220", "MTI is not four"),
+        (TPDU, HEADER, "022A", "MTI is not four"),
+    ],
+)
+def test_a_message_in_a_bad_envelope_cannot_be_encoded(
+    tpdu: bytes, header: str, mti: str, reason: str
+) -> None:
+    with pytest.raises(LocalError, match=reason):
+        IsoMessage(tpdu, header, mti, {}).encode()
+
+
+def test_every_field_at_its_longest_still_fits_one_message() -> None:
+    fillings: dict[Field, str | bytes] = {Field.DIGITS: "9", Field.TEXT: "~", Field.BINARY: b"\xff"}
+    longest = IsoMessage(
+        TPDU, HEADER, "0220", {n: fillings[one.kind] * one.length for n, one in FIELDS.items()}
+    )
+    assert len(longest.encode()) == 1491 <= ISO_BYTES_MAX
+    assert decode(longest.encode()) == longest
+
+
 def test_no_error_and_no_repr_shows_what_is_in_a_field() -> None:
     assert "1250" not in repr(ADVICE)
     with pytest.raises(MessageError) as caught:

@@ -460,6 +460,23 @@ def test_both_may_close_at_once() -> None:
     assert closed(line.left) == closed(line.right) == [CloseReason.CLOSED]
 
 
+def test_a_confirmation_that_nobody_asked_for_closes_nothing() -> None:
+    link = open_acceptor()
+    link.receive(wire(FrameKind.CLOSE, b"\x01"), 1.0)
+    assert (link.state, link.events(), link.counters.frames_bad) == (LinkState.OPEN, [], 0)
+
+
+@pytest.mark.parametrize("body", [b"", b"\x02", b"\xff", b"\x00\x00"])
+def test_a_close_that_says_neither_request_nor_confirmation_is_a_bad_frame(body: bytes) -> None:
+    link = open_acceptor()
+    link.receive(wire(FrameKind.CLOSE, body), 1.0)
+    assert (link.state, link.events(), link.counters.frames_bad) == (LinkState.OPEN, [], 1)
+
+
+def test_what_was_received_is_not_shown() -> None:
+    assert repr(Received(b"a card number")) == "Received(13 bytes)"
+
+
 def test_close_without_an_answer_ends_after_ten_seconds() -> None:
     line = connected_line()
     line.rightward.cuts.append((line.now, 1e9))

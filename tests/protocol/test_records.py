@@ -142,6 +142,13 @@ def test_the_longest_item_passes_and_one_byte_more_is_neither_made_nor_read() ->
         decode_item(data + b"\0")
 
 
+@pytest.mark.parametrize("length", [ITEM_BYTES_MAX + 1, 2**16])
+def test_a_message_longer_than_any_item_is_named_by_its_own_length(length: int) -> None:
+    """Its two length bytes would not even hold the second one."""
+    with pytest.raises(ValueError, match=rf"^message of {length} bytes; an item has at most 2048$"):
+        encode_item(Item(ItemKind.TOTALS, 0, None, bytes(length)))
+
+
 DIGITS = st.text("0123456789", min_size=12, max_size=12)
 SUMMARIES = st.builds(
     Summary,

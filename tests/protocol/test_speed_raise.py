@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from link_end import LinkEnd
+from posdecom_protocol.errors import FrameError
 from posdecom_protocol.frames import Frame, FrameKind, encode_frame
 from posdecom_protocol.greeting import Feature, Hello, Service, Welcome
 from posdecom_protocol.lifecycle import LifecycleState
@@ -233,6 +234,90 @@ def test_a_speed_is_kept_only_if_enough_of_its_test_frames_come_back(good: int, 
     assert speed.due_at is not None
     speed.tick(speed.due_at)
     assert speed.baud == kept
+
+
+def said_by(one: SpeedRaise, now: float = 0.0) -> list[bytes]:
+    return list(iter(lambda: one.next_frame(1, now), None))
+
+
+def speed_frame(step: Step, baud: int) -> bytes:
+    return encode_frame(Frame(FrameKind.SPEED, 0, 0, struct.pack(">BI", step, baud)), 1)
+
+
+def under_test(*, is_initiator: bool) -> SpeedRaise:
+    """One that has changed over to the first step of the ladder and waits for what comes."""
+    one = SpeedRaise(Speeds(FIRST, LADDER[0]))
+    if is_initiator:
+        one.begin(0.0)
+        one.tick(0.0)
+    answer = Step.ACCEPT if is_initiator else Step.PROPOSE
+    one.received(FrameKind.SPEED, struct.pack(">BI", answer, LADDER[0]), 0.1)
+    said_by(one, 0.1)
+    assert one.due_at is not None
+    one.tick(one.due_at)
+    assert one.baud == LADDER[0]
+    return one
+
+
+def test_an_initiator_that_is_refused_rests_at_the_speed_that_it_has() -> None:
+    one = SpeedRaise(Speeds(FIRST, 3_000_000))
+    one.begin(0.0)
+    one.tick(0.0)
+    assert said_by(one) == [speed_frame(Step.PROPOSE, LADDER[0])]
+    one.received(FrameKind.SPEED, struct.pack(">BI", Step.REFUSE, LADDER[0]), 0.1)
+    one.tick(10.0)
+    assert (one.is_busy, one.baud, one.due_at, said_by(one)) == (False, FIRST, None, [])
+
+
+@pytest.mark.parametrize("body", [b"", b"\x01", bytes(4), bytes(6)])
+def test_a_speed_frame_of_another_length_is_a_bad_frame(body: bytes) -> None:
+    with pytest.raises(FrameError, match="SPEED is malformed"):
+        SpeedRaise(Speeds(FIRST, LADDER[0])).received(FrameKind.SPEED, body, 0.0)
+
+
+@pytest.mark.parametrize("body", [b"", TEST_BODY[:-1], TEST_BODY + b"\0", TEST_BODY[:-1] + b"\0"])
+@pytest.mark.parametrize("is_initiator", [True, False])
+def test_a_test_frame_without_the_pattern_is_a_bad_frame_and_no_good_test(
+    body: bytes, is_initiator: bool
+) -> None:
+    one = under_test(is_initiator=is_initiator)
+    said_by(one)
+    with pytest.raises(FrameError, match="TEST is not the pattern"):
+        one.received(FrameKind.TEST, body, 0.3)
+    assert said_by(one) == []
+
+
+def test_a_test_frame_has_no_place_but_at_a_speed_that_is_tried() -> None:
+    one = SpeedRaise(Speeds(FIRST, LADDER[0]))
+    one.received(FrameKind.TEST, TEST_BODY, 0.0)
+    assert (one.is_busy, one.baud, said_by(one)) == (False, FIRST, [])
+
+
+@pytest.mark.parametrize(
+    ("step", "baud"),
+    [
+        (Step.ACCEPT, LADDER[0]),
+        (Step.REFUSE, LADDER[0]),
+        (Step.KEPT, FIRST),
+        (Step.KEEP, LADDER[0]),
+        (0, 0),
+        (9, FIRST),
+    ],
+)
+def test_an_answer_that_nobody_waits_for_changes_nothing(step: int, baud: int) -> None:
+    one = SpeedRaise(Speeds(FIRST, LADDER[0]))
+    one.received(FrameKind.SPEED, struct.pack(">BI", step, baud), 0.0)
+    assert (one.is_busy, one.baud, one.due_at, said_by(one)) == (False, FIRST, None, [])
+
+
+@pytest.mark.parametrize(
+    ("frame", "body"),
+    [(FrameKind.TEST, TEST_BODY), (FrameKind.SPEED, struct.pack(">BI", Step.PROPOSE, LADDER[0]))],
+)
+def test_who_has_no_speeds_hears_nothing_of_it(frame: FrameKind, body: bytes) -> None:
+    one = SpeedRaise(None)
+    one.received(frame, body, 0.0)
+    assert (one.is_busy, said_by(one)) == (False, [])
 
 
 @pytest.mark.parametrize("baud", [115_201, 2_999_999, FIRST, 4_000_000])

@@ -98,6 +98,20 @@ def test_in_the_clear_both_ends_are_greeted_open_and_exchange_messages() -> None
     assert left.is_drained and right.is_drained
 
 
+def test_an_observer_is_told_each_message_and_who_said_it() -> None:
+    left, right = agent(7), terminal()
+    told: list[tuple[Message, bool]] = []
+    left.observe = lambda message, own: told.append((message, own))
+    line = MemoryLine(left, right)
+    line.exchange()
+    left.send(READ)
+    line.exchange()
+    right.send(ITEMS)
+    line.exchange()
+    assert told == [(READ, True), (ITEMS, False)]
+    assert left.link.counters.frames_received >= 2
+
+
 def test_by_tls_each_end_learns_who_the_other_is_and_nothing_is_readable_on_the_line(demo: Demo) -> None:
     left, right = agent_by_tls(demo), terminal(demo.terminal_channel)
     line = MemoryLine(left, right)

@@ -28,6 +28,7 @@ from posdecom_protocol.documents.certificate import Certificate, State
 from posdecom_protocol.documents.evidence import EraseMethod, ReadBack
 from posdecom_protocol.documents.order import Action
 from posdecom_protocol.documents.receipt import Basis, Receipt, Refusal
+from posdecom_protocol.documents.salvage import Salvage, SalvagedSum
 from posdecom_protocol.documents.seal import Tamper
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.money import Tally
@@ -317,6 +318,39 @@ def test_complete_may_not_be_stated_over_an_exception() -> None:
     script = Script(receipt=_context(delivered=REST, undelivered=ONE), certificate=stating(State.COMPLETE))
     with pytest.raises(DocumentError, match="is better than"):
         told(script, TWO_HANDS)
+
+
+@pytest.mark.parametrize(
+    ("script", "area"),
+    [
+        (Script(receipt=lambda receipt: replace(receipt, remark="two lines, one case")), Area.MONEY),
+        (Script(closure=lambda closure: replace(closure, remark="two lines, one case")), Area.CLOSURE),
+    ],
+    ids=["receipt", "closure"],
+)
+def test_what_the_acquirer_remarks_is_told_where_it_was_said_and_changes_nothing(
+    script: Script, area: Area
+) -> None:
+    verdict = told(script)
+    remarks = [one for one in texts(verdict, Weight.NOTE) if "remarks" in one[1]]
+    assert remarks == [(area, "the acquirer remarks: two lines, one case")]
+    assert verdict.state is State.COMPLETE
+
+
+def test_what_was_salvaged_is_told_as_money_that_nobody_signed_for() -> None:
+    sums = (SalvagedSum(156, Tally(2, 900), Tally(1, 100)), SalvagedSum(344, Tally(), Tally(1, 70)))
+    salvage = Salvage(5, bytes(range(32)), sums)
+    verdict = judge(certified(USUAL, seal=None, receipts=(), evidence=None, salvage=salvage), ANCHORS)
+    assert verdict.state is State.UNATTESTED
+    assert texts(verdict, Weight.MISSING)[0] == (
+        Area.MONEY,
+        "no seal: the terminal was tampered with; 5 records salvaged, unsigned",
+    )
+    assert [text for area, text in texts(verdict, Weight.NOTE) if area is Area.MONEY] == [
+        "salvaged, currency 156: debit 2 transactions (900 in minor units), credit 1 transactions (100 in minor units)",
+        "salvaged, currency 344: debit 0 transactions (0 in minor units), credit 1 transactions (70 in minor units)",
+        f"digest of the salvaged records: {bytes(range(32)).hex()}",
+    ]
 
 
 def test_a_certificate_may_name_one_that_it_supersedes() -> None:
