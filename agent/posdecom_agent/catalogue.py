@@ -83,7 +83,7 @@ FILE_FORBIDDEN: Final = Entry(
 SYSTEM: Final = Entry(
     "PD-E08",
     "system",
-    Exit.INTERNAL,
+    Exit.STORAGE,
     N_("the operating system refused something ({reason})"),
     N_("not a mistake in what you typed; what was acknowledged is stored"),
     (AGAIN,),
