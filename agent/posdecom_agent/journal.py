@@ -136,12 +136,12 @@ class _Places:
 
     def add(self, kind: str, key: int, place: int) -> None:
         dense = self._dense.setdefault(kind, array("q", [0]))
-        if key == len(dense):
+        if key < len(dense):
+            dense[key] = dense[key] or place
+        elif key == len(dense):
             dense.append(place)
-        elif key > len(dense):
+        else:
             self._sparse.setdefault((kind, key), place)
-        elif not dense[key]:
-            dense[key] = place
 
     def find(self, kind: str, key: int) -> int | None:
         if (found := self._sparse.get((kind, key))) is not None:
@@ -340,17 +340,17 @@ class SqliteJournal:
     def _read(self, kind: str | None, last: int) -> Iterator[Row]:
         """Yield rows 1..last in small reads, so that no statement is open while the caller appends."""
         n = 0
-        while n < last:
-            self._require_usable()
-            page = self._query(
-                "SELECT n, kind, key, body FROM row"
-                " WHERE n > ? AND n <= ? AND (? IS NULL OR kind = ?) ORDER BY n LIMIT ?",
-                (n, last, kind, kind, _ROWS_PER_READ),
-            )
-            if not page:
-                return
+        while page := self._page(kind, n, last):
             n = page[-1][0]
             yield from (Row(found_kind, key, body) for _, found_kind, key, body in page)
+
+    def _page(self, kind: str | None, after: int, last: int) -> list[Any]:
+        self._require_usable()
+        return self._query(
+            "SELECT n, kind, key, body FROM row"
+            " WHERE n > ? AND n <= ? AND (? IS NULL OR kind = ?) ORDER BY n LIMIT ?",
+            (after, last, kind, kind, _ROWS_PER_READ),
+        )
 
     def _verify(self) -> None:
         """Recompute the chain; `JournalCorrupt` names the first row that is not what was written."""

@@ -404,10 +404,11 @@ def test_a_read_that_fails_is_final_too(path: Path) -> None:
 
 def test_damage_that_shows_at_work_names_the_row_that_was_to_be_written_or_the_file(path: Path) -> None:
     """SQLite says nothing of which row it could not read."""
-    for use, row in (
-        (lambda journal: journal.append([ORDER]), 7),
-        (lambda journal: journal.find("item", 3), 0),
-    ):
+    uses: dict[int, Callable[[SqliteJournal], object]] = {
+        7: lambda journal: journal.append([ORDER]),
+        0: lambda journal: journal.find("item", 3),
+    }
+    for row, use in uses.items():
         journal = SqliteJournal.open(path.with_name(f"row {row}"))
         journal.append([ORDER, *ITEMS])
         journal._connection = Damaged(journal._connection)
