@@ -125,7 +125,7 @@ class Desk:
 
         Salvaged records go before it: nothing is closed while they are here alone.
         """
-        if job.salvage_is_complete and not isinstance(reply := self._hand_over(job), Accounted):
+        if job.salvage_is_over and not isinstance(reply := self._hand_over(job), Accounted):
             return reply
         posted = self._ask("POST", "/v1/certificates", job.certificate, DOCUMENT_MEDIA_TYPE)
         return posted or Unreachable(N_("the desk does not know the call to post a certificate"))

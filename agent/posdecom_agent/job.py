@@ -13,6 +13,8 @@ the one before),
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from posdecom_protocol import cbor
@@ -28,7 +30,7 @@ from posdecom_protocol.held import held_items
 from posdecom_protocol.limits import ITEM_BYTES_MAX
 from posdecom_protocol.messages import Salvaged, encode
 from posdecom_protocol.records import CHAIN_START, Item, chain, decode_item
-from posdecom_protocol.salvage import decode_salvaged, salvage_of
+from posdecom_protocol.salvage import SalvageCount, decode_salvaged
 from posdecom_protocol.wording import N_
 
 from .dialects import Outcome, decode_outcome, encode_outcome
@@ -54,8 +56,10 @@ class Job:
         self._stored = 0
         self._head = CHAIN_START
         self._outcomes: dict[int, Outcome] = {}
-        self._salvaged = 0
+        self._salvage = SalvageCount()
         self._salvage_total: int | None = None
+        self._last_salvaged = 0
+        """By its number in the terminal."""
         self._settled: set[int] = set()
         self._offered_again: set[int] = set()
         for row in journal.rows():
@@ -95,26 +99,32 @@ class Job:
     @property
     def salvaged_stored(self) -> int:
         """Records 1 to this number of a tampered terminal are here: stored and synced."""
-        return self._salvaged
+        return self._salvage.count
 
     @property
     def salvage_is_complete(self) -> bool:
         """All that a tampered terminal says it has, which may be nothing."""
-        return self._salvaged == self._salvage_total
+        return self.salvaged_stored == self._salvage_total
+
+    @property
+    def salvage_is_over(self) -> bool:
+        """All is here, or what is here is all that there will be: the terminal is gone. False after a purge."""
+        return self.salvage_is_complete or (self.is_absent and self.salvaged_stored > 0)
 
     def salvaged_messages(self) -> Iterator[bytes]:
-        """The records as they came, for the desk."""
-        return (row.body for row in self._journal.rows("salvaged"))
+        """The records as they came, for the desk; of ones that are no more than a part, as all that there are."""
+        total = self.salvaged_stored
+        return (
+            encode(replace(read_salvaged(row.body), total=total)) for row in self._journal.rows("salvaged")
+        )
 
     @property
     def salvage(self) -> Salvage | None:
-        """What was salvaged, once all of it is here."""
+        """What was salvaged, once it is over."""
         held = self._journal.find("salvage", 0)
         if held is not None:
             return SALVAGE.unpack(cbor.decode(held, "salvage"), "salvage")
-        if not self.salvage_is_complete:
-            return None
-        return salvage_of(one for body in self.salvaged_messages() for one in read_salvaged(body).records)
+        return self._salvage.salvage if self.salvage_is_over else None
 
     @property
     def receipts(self) -> tuple[bytes, ...]:
@@ -254,15 +264,20 @@ class Job:
 
     def keep_salvaged(self, message: Salvaged) -> None:
         """Take the next records of a tampered terminal into custody. Nobody signed them; the desk checks their MACs."""
-        last = self._salvaged + len(message.records)
+        stored = self.salvaged_stored
         total = message.total if self._salvage_total is None else self._salvage_total
-        if (message.first, message.total) != (self._salvaged + 1, total) or not last <= total <= RECORDS_MAX:
+        is_next = (message.first, message.total) == (stored + 1, total)
+        if not is_next or not stored + len(message.records) <= total <= RECORDS_MAX:
             raise DocumentError("salvaged records", N_("came out of sequence"))
         try:
-            for record in message.records:
-                decode_salvaged(record)
+            numbers = [decode_salvaged(record).summary.record for record in message.records]
+            after = self._salvage.after(message.records)
         except MessageError as error:
             raise DocumentError("salvaged records", N_("one is malformed")) from error
+        if not all(one < other for one, other in pairwise((self._last_salvaged, *numbers))):
+            raise DocumentError("salvaged records", N_("are not in the order of their numbers"))
+        # beyond what a certificate can say they would stop the job for ever
+        SALVAGE.unpack(cbor.decode(cbor.encode(SALVAGE.pack(after.salvage)), "salvage"), "salvage")
         if self._salvage_total is None:
             self._journal.reserve(total * ITEM_BYTES_MAX + _RESERVE_FOR_DOCUMENTS_BYTES)
         self._add([Row("salvaged", message.first, encode(message))])
@@ -332,10 +347,10 @@ class Job:
                 self._head = chain(self._head, self._stored, row.body)
             case "salvaged":
                 message = read_salvaged(row.body)
-                self._salvaged, self._salvage_total = (
-                    message.first - 1 + len(message.records),
-                    message.total,
-                )
+                self._salvage = self._salvage.after(message.records)
+                self._salvage_total = message.total
+                for record in message.records[-1:]:
+                    self._last_salvaged = decode_salvaged(record).summary.record
             case "outcome":
                 self._outcomes[row.key] = decode_outcome(row.body[DIGEST_BYTES:])
             case "settled":

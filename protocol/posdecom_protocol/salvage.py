@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -99,25 +99,44 @@ def salvage_mac_input(data: bytes) -> bytes:
     return data[:_POSTED_AT] + b"\0" + data[_POSTED_AT + 1 : -MAC_BYTES]
 
 
+@dataclass(frozen=True, slots=True)
+class SalvageCount:
+    """What the records so far amount to."""
+
+    count: int = 0
+    head: bytes = SALVAGE_START
+    sums: Mapping[int, tuple[Tally, Tally]] = field(default_factory=dict)
+    """Debit and credit by currency."""
+
+    def after(self, records: Iterable[bytes]) -> SalvageCount:
+        """With these encoded records behind them; `MessageError` where one is malformed."""
+        head, sums, count = self.head, dict(self.sums), self.count
+        for data in records:
+            count += 1
+            head = chain(head, count, data)
+            one = decode_salvaged(data).summary
+            debit, credit = sums.get(one.currency, (Tally(), Tally()))
+            match SIDE[one.transaction_class]:
+                case Side.DEBIT:
+                    sums[one.currency] = debit.plus(one.amount), credit
+                case Side.CREDIT:
+                    sums[one.currency] = debit, credit.plus(one.amount)
+                case Side.NEITHER:
+                    pass
+                case side:
+                    assert_never(side)
+        return SalvageCount(count, head, sums)
+
+    @property
+    def salvage(self) -> Salvage:
+        """As a certificate says it."""
+        sums = tuple(SalvagedSum(currency, *self.sums[currency]) for currency in sorted(self.sums))
+        return Salvage(self.count, self.head, sums)
+
+
 def salvage_of(records: Iterable[bytes]) -> Salvage:
     """What a certificate says of these encoded records; `MessageError` where one is malformed."""
-    count, head = 0, SALVAGE_START
-    sums: dict[int, tuple[Tally, Tally]] = {}
-    for count, data in enumerate(records, 1):
-        head = chain(head, count, data)
-        one = decode_salvaged(data).summary
-        debit, credit = sums.get(one.currency, (Tally(), Tally()))
-        side = SIDE[one.transaction_class]
-        match side:
-            case Side.DEBIT:
-                sums[one.currency] = debit.plus(one.amount), credit
-            case Side.CREDIT:
-                sums[one.currency] = debit, credit.plus(one.amount)
-            case Side.NEITHER:
-                pass
-            case _:
-                assert_never(side)
-    return Salvage(count, head, tuple(SalvagedSum(currency, *sums[currency]) for currency in sorted(sums)))
+    return SalvageCount().after(records).salvage
 
 
 def _prefixed(data: bytes) -> bytes:

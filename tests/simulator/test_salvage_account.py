@@ -82,3 +82,9 @@ def test_what_came_is_told_by_count_sums_and_digest() -> None:
     assert salvage.count == len(RECORDS)
     assert [one.currency for one in salvage.sums] == [156, 344]
     assert salvage_of(reversed(RECORDS)).digest != salvage.digest
+
+
+def test_a_record_that_comes_twice_is_not_counted_twice() -> None:
+    again = RECORDS[UNSENT[0].number - 1]
+    with pytest.raises(MessageError, match="comes twice"):
+        account([*RECORDS, again])

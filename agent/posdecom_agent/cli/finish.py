@@ -106,7 +106,7 @@ def deliver(output: Output, job: Job, anchors: Anchors, folder: Path, command: s
 
 def _leave_salvage(job: Job, folder: Path) -> dict[str, str]:
     """The records of a tampered terminal, as the desk takes them, where no desk has closed the case."""
-    if job.closure is not None or not job.salvage_is_complete:
+    if job.closure is not None or not job.salvage_is_over:
         return {}
     path = folder / SALVAGE_FILE
     write_pieces(path, encode_salvage(job.order.data, job.salvaged_messages()), private=True)

@@ -82,9 +82,11 @@ class Word(Enum):
 
 
 def account_for(records: Sequence[bytes], terminal: BookedTerminal, ledger: Ledger, hsm: Hsm) -> Account:
-    """``records``: encoded, in any order. `MessageError` where one is malformed."""
+    """``records``: encoded, in any order. `MessageError` where one is malformed, or comes twice: it counts once."""
     books = _Books(terminal, ledger, hsm)
     judged = [(one := decode_salvaged(data), books.holds(one, data), books.word(one)) for data in records]
+    if len({one.summary.record for one, _, _ in judged}) < len(judged):
+        raise MessageError("a salvaged record comes twice")
     unbooked = [one for one, holds, word in judged if holds and word is Word.MISSING]
     return Account(
         records=len(records),
