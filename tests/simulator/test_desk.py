@@ -277,7 +277,7 @@ def test_a_seal_that_counts_fewer_offline_sales_than_it_uploads_is_refused(case:
             ),
         )
     )
-    assert reason(case.post()) == "context 0 uploads more offline sales than it holds"
+    assert reason(case.post()) == "context 0 counts other transactions by class than it uploads and withholds"
 
 
 def test_an_item_under_the_key_set_of_another_terminal_is_refused(case: Case) -> None:

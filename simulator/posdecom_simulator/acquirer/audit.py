@@ -28,6 +28,7 @@ from posdecom_protocol.release import Findings
 from ..brackets import When, place
 from .books import Posting, Source
 from .chip import Told, chip_problem
+from .classes import class_problem
 from .host import CODE_BATCH_CLOSED
 from .hsm import Hsm
 from .ledger import Ledger, Place
@@ -221,7 +222,7 @@ def _check_context(context: SealedContext, messages: Sequence[_Message]) -> None
     told = [
         Told(one.item.kind, one.item.summary, one.chip) for one in messages if one.item.summary is not None
     ]
-    problem = chip_problem(context, told)
+    problem = chip_problem(context, told) or class_problem(context, told)
     if problem is not None:
         raise Disagreement(f"context {context.index} {problem}")
     if _by_group(context) != totals:
@@ -282,27 +283,15 @@ def _findings(context: SealedContext, messages: Sequence[_Message]) -> Findings:
     return Findings(
         delivered=Tally(total.count - refused.count, total.amount - refused.amount),
         refused=refused,
-        withheld=_withheld(context, messages),
+        withheld=_withheld(messages),
         refusals=tuple(Refusal(one.sequence, one.code or "") for one in refusals),
     )
 
 
-def _withheld(context: SealedContext, messages: Sequence[_Message]) -> Tally:
-    """Offline sales that the seal counts as records and that are in no upload, each told by an item of its own."""
-    tally = Tally()
-    for count in context.classes:
-        if count.transaction_class in _OFFLINE:
-            tally = tally + count.tally
-    for one in messages:
-        summary = one.item.summary
-        if one.item.kind is ItemKind.UPLOAD and summary is not None and summary.transaction_class in _OFFLINE:
-            tally = Tally(tally.count - 1, tally.amount - summary.amount)
-    if tally.count < 0 or tally.amount < 0:
-        raise Disagreement(f"context {context.index} uploads more offline sales than it holds")
-    told = {one.summary for one in messages if one.item.kind is ItemKind.WITHHELD}
-    if tally != Tally(len(told), sum(one.amount for one in told)):
-        raise Disagreement(f"context {context.index} does not tell every sale that it withholds")
-    return tally
+def _withheld(messages: Sequence[_Message]) -> Tally:
+    """Each is told by an item of its own, and counted among the records of the seal (`class_problem`)."""
+    told = [one.summary for one in messages if one.item.kind is ItemKind.WITHHELD]
+    return Tally(len(told), sum(one.amount for one in told))
 
 
 def _check_books(
