@@ -11,7 +11,7 @@ from posdecom_simulator.terminal import slots
 from posdecom_simulator.world.faults import FaultPlan
 
 from .run import World, decommission, plan_of
-from .scene import scene
+from .scene import Scene, scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Heard:
 
 
 class Overheard(World):
-    def __init__(self, seed: int, records: int, plan: FaultPlan, tier: str = "A") -> None:
+    def __init__(self, seed: int, here: Scene, plan: FaultPlan, tier: str = "A") -> None:
         self.heard = Heard()
-        super().__init__(seed, scene(seed, records), plan, tier)
+        super().__init__(seed, here, plan, tier)
 
     def host_was_asked(self, message: bytes, answer: bytes | None) -> None:
         self.heard.host.extend(one for one in (message, answer) if one is not None)
@@ -61,7 +61,11 @@ class Overheard(World):
 @lru_cache(maxsize=8)
 def overhear(seed: int, records: int, *, is_faulty: bool = False) -> Heard:
     """All that is said in one run of tier A, with the faults of its seed or without any."""
-    world = Overheard(seed, records, plan_of(seed) if is_faulty else FaultPlan())
+    return listen(Overheard(seed, scene(seed, records), plan_of(seed) if is_faulty else FaultPlan()))
+
+
+def listen(world: Overheard) -> Heard:
+    """All that is said in ``world`` until the job is done."""
     decommission(world)
     names = (slots.ACQUIRER_ANCHORS, slots.CHANNEL_ANCHORS)
     world.heard.anchors.extend(world.scene.memory[name] for name in names)

@@ -21,9 +21,11 @@ from posdecom_protocol.documents.receipt import Basis
 from posdecom_protocol.documents.seal import Seal, SealedContext
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.messages import (
+    Items,
     OfferCancellation,
     OfferOrder,
     OfferRelease,
+    ReadItems,
     Request,
     StartErase,
 )
@@ -37,11 +39,15 @@ from posdecom_simulator.terminal.hardware import Place, place_of
 from posdecom_simulator.terminal.personalise import personalise
 from posdecom_simulator.terminal.store import MemoryStore
 from posdecom_simulator.terminal.terminal import Terminal
+from posdecom_simulator.world.faults import Fault, FaultPlan
 
+from ..overheard import Heard, Overheard, listen
 from ..scene import NOW, OPENED, SITE_SEED, entropy, scene, site
 
-SEED: Final = 11
-RECORDS: Final = 4
+SEED: Final = 22
+RECORDS: Final = 5
+"""A reversal, an advice, and money in two contexts."""
+
 OTHER_SERIAL: Final = "PD-000002"
 BOOTS_MAX: Final = 5
 
@@ -55,6 +61,7 @@ class Epoch:
 
     order: bytes
     seal: bytes
+    items: tuple[bytes, ...]
 
     @property
     def receipts(self) -> tuple[bytes, ...]:
@@ -123,6 +130,14 @@ class Life:
 def attestation_key(number: int) -> SigningKey:
     """Of the terminal that is judged (1), or of another one of the same maker (2)."""
     return (site().terminal if number == 1 else other_terminal()).attestation.signing_key()
+
+
+@lru_cache(maxsize=2)
+def lived(*, is_balanced: bool) -> Heard:
+    """The end of this terminal's life as it was overheard, with totals that the host found equal, or not."""
+    here = replace(scene(SEED, RECORDS), memory=life().stages[0].memory, order=life().now.order)
+    unequal = FaultPlan() if is_balanced else FaultPlan.only(Fault.HOST_DISAGREES, *range(1, 9))
+    return listen(Overheard(SEED, here, unequal))
 
 
 @lru_cache(maxsize=1)
@@ -203,10 +218,13 @@ def _after(memory: Memory, request: Request) -> Memory:
 
 def _frozen(memory: Memory, order: bytes, purpose: int) -> tuple[Memory, Epoch]:
     store = MemoryStore(values=memory)
-    list(Terminal.boot(store, entropy(SEED, purpose)).answer(OfferOrder(int(NOW), order), NOW))
+    terminal = Terminal.boot(store, entropy(SEED, purpose))
+    list(terminal.answer(OfferOrder(int(NOW), order), NOW))
     seal = store.get(slots.SEAL)
     assert seal is not None, "the order was refused"
-    return {name: store.get(name) or b"" for name in store.names()}, Epoch(order, seal)
+    bulks = terminal.answer(ReadItems(1, open_document(seal, Seal).body.item_count), NOW)
+    items = tuple(item for bulk in bulks if isinstance(bulk, Items) for item in bulk.items)
+    return {name: store.get(name) or b"" for name in store.names()}, Epoch(order, seal, items)
 
 
 def _first(history: list[Memory], state: LifecycleState) -> Memory:
