@@ -54,7 +54,7 @@ def section(title: str) -> str:
 
 
 def number(value: int) -> str:
-    for base, exponents in ((2, (31, 32, 63)), (10, (6, 12, 15))):
+    for base, exponents in ((2, (31, 32, 63)), (10, (6, 12, 17))):
         for exponent in exponents:
             if abs(value - base**exponent) <= 1:
                 return f"{base}^{exponent}" + ("", "+1", "-1")[value - base**exponent]

@@ -10,11 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posdecom_protocol.documents.salvage import SalvagedSum
+from document_chain import HANDS, certificate_body, write_chain
+from posdecom_protocol.documents import issue, open_document
+from posdecom_protocol.documents.certificate import Certificate
+from posdecom_protocol.documents.salvage import RECORDS_MAX, Salvage, SalvagedSum
 from posdecom_protocol.errors import MessageError
-from posdecom_protocol.money import CardGroup, Tally, TransactionClass
+from posdecom_protocol.money import AMOUNT_MAX, CardGroup, Tally, TransactionClass
 from posdecom_protocol.records import Summary
 from posdecom_protocol.salvage import (
+    SALVAGE_START,
     SalvagedRecord,
     decode_salvaged,
     encode_salvaged,
@@ -146,6 +150,19 @@ def test_the_digest_is_a_chain_over_the_records_and_their_places() -> None:
     for number, record in enumerate(records, 1):
         head = hashlib.sha256(head + number.to_bytes(4, "big") + record).digest()
     assert salvage_of(records).digest == head
+
+
+@pytest.mark.parametrize("currencies", [1, 1000])
+def test_whatever_a_tampered_terminal_claims_fits_a_certificate(currencies: int) -> None:
+    """Nobody signed it: as many records as there may be, of the highest amount, in one currency or in every one."""
+    most = Tally(RECORDS_MAX, RECORDS_MAX * AMOUNT_MAX)
+    sums = tuple(SalvagedSum(currency, most, most) for currency in range(currencies))
+    documents = write_chain()
+    body = certificate_body(documents.order, documents.seal, documents.receipts, documents.evidence)
+    body = replace(
+        body, seal=None, receipts=(), evidence=None, salvage=Salvage(RECORDS_MAX, SALVAGE_START, sums)
+    )
+    assert open_document(issue(body, HANDS.technician), Certificate).body == body
 
 
 def test_a_malformed_record_is_in_no_certificate() -> None:

@@ -27,8 +27,9 @@ EMBEDDED_LARGE: Final = Octets(CERTIFICATE_DOCUMENT_BYTES_MAX, low=1)
 
 TALLY: Final = Record(
     Tally,
-    {1: Field("count", Whole(64 * RECORDS_PER_CONTEXT_MAX)), 2: Field("amount", Whole(10**15))},
+    {1: Field("count", Whole(64 * RECORDS_PER_CONTEXT_MAX)), 2: Field("amount", Whole(10**17))},
 )
+"""As many as a terminal can hold, of twelve digits each: what a tampered one claims must fit its certificate."""
 GROUP_TOTALS: Final = Record(
     GroupTotals,
     {1: Field("group", Choice(CardGroup)), 2: Field("debit", TALLY), 3: Field("credit", TALLY)},

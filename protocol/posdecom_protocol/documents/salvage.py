@@ -11,6 +11,8 @@ from ..schema import Field, Many, Record, Whole
 from .kinds import CURRENCY, DIGEST, TALLY
 
 RECORDS_MAX: Final = CONTEXTS_MAX * RECORDS_PER_CONTEXT_MAX
+CURRENCIES_MAX: Final = CURRENCY.high + 1
+"""Not `CONTEXTS_MAX`: nobody signed what the records say, and any three digits may stand in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,6 @@ SALVAGE: Final = Record(
     {
         1: Field("count", Whole(RECORDS_MAX)),
         2: Field("digest", DIGEST),
-        3: Field("sums", Many(SALVAGED_SUM, CONTEXTS_MAX)),
+        3: Field("sums", Many(SALVAGED_SUM, CURRENCIES_MAX)),
     },
 )
