@@ -175,6 +175,6 @@ def decode_outcome(data: bytes) -> Outcome:
     text = data.decode("ascii", "replace")
     if text in _WORDS:
         return _WORDS[text]
-    if text.startswith("refused ") and len(text) == 10:
+    if text.startswith("refused ") and len(text) == 10 and text.isascii():
         return Refused(text[8:])
     raise LocalError("journal holds no outcome of a message")
