@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..limits import CERTIFICATE_DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX, RECORDS_PER_CONTEXT_MAX
+from ..limits import DOCUMENT_BYTES_MAX, RECORDS_PER_CONTEXT_MAX
 from ..money import CardGroup, GroupTotals, Tally
 from ..schema import Choice, Field, Octets, Record, Text, Time, Whole
 
@@ -23,7 +23,6 @@ SEQUENCE: Final = Whole(2**32 - 1, low=1)
 CONTEXT_INDEX: Final = Whole(63)
 BATCH: Final = Whole(999_999)
 EMBEDDED: Final = Octets(DOCUMENT_BYTES_MAX, low=1)
-EMBEDDED_LARGE: Final = Octets(CERTIFICATE_DOCUMENT_BYTES_MAX, low=1)
 
 TALLY: Final = Record(
     Tally,
