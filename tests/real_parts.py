@@ -80,14 +80,17 @@ class RealParts:
 
     # --- processes -------------------------------------------------------------------------------
 
-    def start_acquirer(self) -> None:
+    def start_acquirer(self, *killed: str) -> subprocess.Popen[str]:
+        """Where it was before, if it was; with ``killed`` it ends itself there (see whole/killed.py)."""
         process = self._start(
             ["posdecom_simulator", "acquirer", "--site", self.site, "--host",
              self.host.removeprefix("tls://") or "127.0.0.1:0", "--desk",
              self.desk.removeprefix("http://") or "127.0.0.1:0", "--state", self.folder / "acquirer",
-             *self.acquirer_options]
+             *self.acquirer_options],
+            killed,
         )  # fmt: skip
         self.host, self.desk = self._line(process, "host"), self._line(process, "desk")
+        return process
 
     def start_terminal(self, *killed: str, record_secrets: Path | None = None) -> subprocess.Popen[str]:
         """The terminal on a pseudo-terminal; with ``killed`` it ends itself there (see whole/killed.py)."""
@@ -98,6 +101,15 @@ class RealParts:
              *record],
             killed,
         )  # fmt: skip
+
+    def start_terminal_on_tcp(self) -> tuple[str, int]:
+        """The terminal behind a port of this machine: its address."""
+        process = self._start(
+            ["posdecom_simulator", "terminal", "--site", self.site, "--serial", SERIAL, "--tcp", "127.0.0.1:0",
+             "--state", self.folder / "terminal", "--transactions", self.transactions, "--seed", self.seed]
+        )  # fmt: skip
+        host, _, port = self._line(process, "terminal").rpartition("//")[2].rpartition(":")
+        return host, int(port)
 
     def start_another(self, serial: str, link: Path) -> subprocess.Popen[str]:
         """One more terminal of the site, that has not traded yet."""
@@ -149,22 +161,26 @@ class RealParts:
         port: str | None = None,
         reconnect_s: float = 15.0,
         file_bytes_max: int | None = None,
+        before: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """``posdecom retire`` to its end; with ``killed`` it ends itself somewhere (see whole/killed.py)."""
+        """``posdecom retire`` to its end; with ``killed`` it ends itself somewhere (see whole/killed.py).
+
+        ``before``: the start of a command that runs it, such as strace.
+        """
         arguments = [
             "posdecom_agent", "retire", "--port", port or self.tty, "--site", self.site / "technician",
             "--order", self.order_file, "--host", self.host, "--desk", self.desk, "--journal", self.journal,
             "--out", self.out, "--confirm-serial", confirm, "--json",
             "--reconnect-timeout", reconnect_s,
         ]  # fmt: skip
-        return self.run(arguments, killed, file_bytes_max)
+        limit = ["prlimit", f"--fsize={file_bytes_max}"] if file_bytes_max is not None else []
+        return self.run(arguments, killed, [*before, *limit])
 
     def run(
-        self, arguments: Sequence[object], killed: Sequence[str] = (), file_bytes_max: int | None = None
+        self, arguments: Sequence[object], killed: Sequence[str] = (), before: Sequence[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        limit = ["prlimit", f"--fsize={file_bytes_max}"] if file_bytes_max is not None else []
         return subprocess.run(
-            [*limit, *_command(arguments, killed)],
+            [*before, *_command(arguments, killed)],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,

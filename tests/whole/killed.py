@@ -1,4 +1,4 @@
-"""Run a module of posdecom as a process that kills itself (SIGKILL) at one exact point.
+"""Run a module of posdecom as a process that kills itself (SIGKILL) at one exact point, or finds its disk full there.
 
     killed.py journal STEP NTH before|after -- posdecom_agent retire ...
         at the NTH append to the journal within the agent's STEP (procedure.Step), before it or once it is durable
@@ -6,18 +6,35 @@
         at the NTH change of the terminal's memory in its lifecycle STATE
     killed.py line STATE NTH before|after -- posdecom_simulator terminal ...
         at the NTH write to the line in that STATE
+    killed.py books KIND NTH before|after -- posdecom_simulator acquirer ...
+        at the NTH time that the acquirer's books get rows that begin with one of KIND (books.py)
+    killed.py shelf DOCUMENT NTH before|after -- posdecom_simulator acquirer ...
+        at the NTH document of that name that the desk has signed
+    killed.py journal STEP NTH full -- posdecom_agent retire ...
+        goes on, when the disk of its journal has been filled to the last byte by another file (FILLER)
 
 A process that never gets there runs to its end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import runpy
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+FILLER = "filler"
+
+
+def fill(folder: Path) -> None:
+    """Take all that is left of the disk that holds ``folder``."""
+    with (folder / FILLER).open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(64 * 1024))
 
 
 class Trap:
@@ -34,10 +51,12 @@ class Trap:
             here = phase(*arguments) == self._phase
             self._count += here
             due = here and self._count == self._nth
+            if due and self._when == "full":
+                fill(Path(sys.argv[sys.argv.index("--journal") + 1]))
             if due and self._when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
             result = call(*arguments, **options)
-            if due:
+            if due and self._when == "after":
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 
@@ -94,7 +113,29 @@ def trap_line(trap: Trap) -> None:
     PtyFace.write = trap.around(PtyFace.write, lambda *_: state_of(stores[0]))  # type: ignore[method-assign]
 
 
-TRAPS = {"journal": trap_journal, "memory": trap_memory, "line": trap_line}
+def trap_books(trap: Trap) -> None:
+    from posdecom_simulator.acquirer.ledger import SqliteStore
+
+    kind = lambda _, rows: rows[0][0] if rows else ""  # noqa: E731
+    SqliteStore.append = trap.around(SqliteStore.append, kind)  # type: ignore[method-assign]
+
+
+def trap_shelf(trap: Trap) -> None:
+    from posdecom_simulator.acquirer.serve import FolderShelf
+
+    def document(_: object, name: str, __: bytes) -> str:
+        return name.partition("-")[0]
+
+    FolderShelf.put = trap.around(FolderShelf.put, document)  # type: ignore[method-assign]
+
+
+TRAPS = {
+    "journal": trap_journal,
+    "memory": trap_memory,
+    "line": trap_line,
+    "books": trap_books,
+    "shelf": trap_shelf,
+}
 
 
 def main() -> None:

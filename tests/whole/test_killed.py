@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from posdecom_simulator.acquirer.ledger import Ledger, SqliteStore
 from posdecom_simulator.population import populate
-from posdecom_simulator.site import SiteTerminal
 from posdecom_simulator.terminal.device import Context
-from posdecom_world.oracle import Booked, Rules, books_after, differences
-from real_parts import LIMIT_S, SERIAL, RealParts
+from posdecom_world.oracle import books_after, differences
+from real_parts import LIMIT_S, RealParts
+
+from .books import RULES, assert_finishes
 
 Kill = tuple[str, int, str]
 TerminalKill = tuple[str, str, int, str]
@@ -87,33 +86,6 @@ def test_a_terminal_killed_in_every_phase_finishes_with_nothing_lost_or_doubled(
         HISTOGRAM[f"terminal, {kind} in {state}"] += 1
     parts.wait_for_terminal(parts.start_terminal())
     assert_finishes(parts)
-
-
-def assert_finishes(parts: RealParts) -> None:
-    """The same command once more completes the job, and the acquirer's books are the oracle's."""
-    done = parts.retire()
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["state"] == "complete"
-    assert lost_or_doubled(parts) == []
-
-
-RULES = Rules(cutoff="991231235959", refunds_after=False, voids_preauths=False)
-
-
-def lost_or_doubled(parts: RealParts) -> list[str]:
-    """What the oracle has to say about the books on the acquirer's disk."""
-    contexts = SiteTerminal.load(parts.site / "terminals" / SERIAL).settings.contexts
-    day = populate(parts.seed, parts.transactions, contexts, 0)
-    ledger = Ledger(SqliteStore(parts.folder / "acquirer" / "books.sqlite"))
-    problems: list[str] = []
-    for context in contexts:
-        found = [
-            Booked(one.stan, one.transaction_class.name, one.group.name, one.amount)
-            for one in ledger.postings(context.tid, context.batch)
-        ]
-        assert found
-        problems += differences(books_after(day, context.index, RULES), found, {one.stan for one in day})
-    return problems
 
 
 def test_the_oracle_sees_a_lost_and_a_doubled_transaction() -> None:
