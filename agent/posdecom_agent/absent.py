@@ -1,5 +1,7 @@
 """A terminal that is dead, lost or elsewhere: nothing is read and nothing erased, and a certificate says exactly that.
 Or one that was tampered with in service: its records were read without its signature, and the certificate says that.
+Or one that is gone, or cannot attest any more, after the acquirer signed for its money: the certificate holds that, and
+no evidence of an erase.
 
 The order lists the key identifiers that the acquirer has to revoke. The certificate that comes out is *unattested*; the
 acquirer's closure over it proves that its side forgot the terminal, which is all that can be proved.
@@ -14,8 +16,9 @@ from .wording import N_
 
 
 def declare_absent(job: Job) -> None:
-    """The job goes on without the terminal. `Trouble` where it spoke before, or where the order revokes nothing."""
-    if job.seal is not None:
+    """The job goes on without the terminal. `Trouble` where what it sealed is not settled, or where the order revokes
+    nothing."""
+    if job.seal is not None and not job.receipts:
         cause = N_(
             "the terminal has spoken under this order; what it holds needs an exception of the acquirer"
         )

@@ -25,7 +25,7 @@ from .catalogue import Entry
 from .job import Job
 from .refusals import REFUSALS
 from .replacement import Introduction, checked
-from .salvage import salvaged_trouble
+from .salvage import tampered_trouble
 from .settlement import Finished, Reason, Stopped
 from .trouble import Trouble
 from .visit import (
@@ -363,8 +363,8 @@ _REFUSED: Final[dict[str, Entry]] = {
 def _visit_trouble(job: Job, end: TurnedDown | WrongTerminal | WasThawed | BadDocument | Silent) -> Trouble:
     match end:
         case TurnedDown(request, reason):
-            if reason is Refusal.TAMPERED and job.salvage is not None:
-                return salvaged_trouble(job.order.body.serial, job.salvage)
+            if reason is Refusal.TAMPERED and (job.salvage is not None or job.receipts):
+                return tampered_trouble(job)
             if reason is Refusal.BUSY:
                 return Trouble(catalogue.WAITING, party=N_("the terminal"), cause=REFUSALS[reason])
             return Trouble(_REFUSED[request], cause=REFUSALS[reason])

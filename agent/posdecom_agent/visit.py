@@ -148,7 +148,8 @@ class Visit:
         self._access = access
         self._goal = goal
         self._state: LifecycleState | None = None
-        self._in_clear = False
+        self._can_only_salvage = False
+        """The terminal serves in the clear, or has no key left to seal with."""
         self._request: Request | None = None
         """What the next reply must answer; while a busy terminal is left alone, what it will be asked again."""
         self._is_asked = False
@@ -204,7 +205,7 @@ class Visit:
                     self.welcome = welcome
                     self._reading.is_packed = bool(welcome.features & Feature.PACKED_ITEMS)
                 case Ready(state, in_clear):
-                    self._state, self._in_clear = state, in_clear
+                    self._state, self._can_only_salvage = state, in_clear
                     self._next(now)
                 case Answered(reply):
                     self._judge(reply, now)
@@ -253,6 +254,8 @@ class Visit:
                 return
             case Refused(reason=Refusal.NOT_FOUND) if self._request == GetProof(ProofKind.SECOND_RECEIPT):
                 self._keep_receipts(self._receipts)  # most releases have one signature
+            case Refused(reason=Refusal.TAMPERED) if isinstance(self._request, OfferOrder):
+                self._can_only_salvage = True
             case Refused(reason=reason):
                 self._finish(TurnedDown(type(self._request).__name__, reason), now)
                 return
@@ -304,7 +307,7 @@ class Visit:
         assert self._state is not None
         self._ask_again_at = None
         step = NEXT[self._state](self, now)
-        match self._salvaged(step) if self._in_clear else step:
+        match self._salvaged(step) if self._can_only_salvage else step:
             case request if isinstance(request, Request):
                 self._request, self._is_asked = request, False
                 self._wait_for_answer(now)
@@ -312,7 +315,7 @@ class Visit:
                 self._finish(end, now)
 
     def _salvaged(self, step: Request | VisitEnd) -> Request | VisitEnd:
-        """What is left of ``step`` in the clear: a terminal that has lost its identity takes no document any more."""
+        """What is left of ``step``: a terminal that has lost its identity, or its keys, takes no document any more."""
         match step:
             case OfferOrder() if self._state is not LifecycleState.ACTIVE:
                 return GetProof(ProofKind.SEAL)

@@ -31,11 +31,12 @@ from posdecom_agent.cli.output import Output
 from posdecom_agent.cli.papers import Papers, leave_pdf, run_hook
 from posdecom_agent.job import Job
 from posdecom_agent.journal import MemoryJournal
-from posdecom_agent.procedure import Step, carry_out, next_step
+from posdecom_agent.procedure import Declined, Step, carry_out, next_step
 from posdecom_agent.trouble import Trouble
 from posdecom_agent.view import View, view_of
 from posdecom_protocol.documents.certificate import Standing, State
 from posdecom_protocol.documents.order import Order
+from posdecom_protocol.verdict import Weight
 from release_case import Case, CaseStations, begin_job, open_case
 from shop import INITIAL_KEY_ID
 
@@ -233,6 +234,31 @@ def test_nothing_is_certified_as_absent_where_the_order_revokes_nothing() -> Non
         declare_absent(begin_job(open_case(count=12, order_changes=revoking())))
     assert caught.value.exit is Exit.USAGE
     assert "lists no key to revoke" in caught.value.cause
+
+
+def test_a_terminal_lost_after_its_money_was_settled_is_closed_with_the_receipt_alone() -> None:
+    key = bytes(INITIAL_KEY_ID)
+    case = open_case(count=12, order_changes=revoking(key))
+    job, stations = begin_job(case), CaseStations(case)
+    carry_out(job, stations, lambda step, words: None, Step.AGREE)
+    declare_absent(job)
+    assert next_step(job) is Step.CERTIFY
+    carry_out(job, stations, lambda step, words: None)
+    view = view_of((job.certificate or b"") + (job.closure or b""), ANCHORS)
+    assert (view.verdict.state, next_step(job)) == (State.INCOMPLETE, Step.DONE)
+    weights = {finding.text: finding.weight for finding in view.verdict.findings}
+    assert weights["no evidence that any key was erased"] is Weight.MISSING
+    assert any("delivered and agreed" in text for text in weights)
+    assert case.ledger.is_denied(key)
+
+
+def test_the_desk_closes_no_settled_case_without_evidence_whose_order_revokes_nothing() -> None:
+    case = open_case(count=12, order_changes=revoking())
+    job, stations = begin_job(case), CaseStations(case)
+    carry_out(job, stations, lambda step, words: None, Step.AGREE)
+    job.keep_certificate(stations.certify(job))
+    assert isinstance(stations.ask_closure(job), Declined)
+    assert not case.ledger.is_denied(bytes(INITIAL_KEY_ID))
 
 
 def test_a_terminal_that_has_spoken_is_not_absent() -> None:

@@ -99,6 +99,16 @@ def test_the_records_of_a_terminal_that_traded_until_the_tamper_come_into_custod
     assert certified.salvage == purged and certified.salvaged_stored == 0
 
 
+def test_an_empty_battery_leaves_the_identity_and_the_records_come_through_the_channel(demo: Demo) -> None:
+    """Its keys are gone as after a tamper: nothing can be sealed, so its records are read as they are."""
+    _, store = demo.terminal()
+    job = begun(demo)
+    left = tamper(store, reaches_identity=False)
+    assert visit(demo, left, job) == TurnedDown("OfferOrder", Refusal.TAMPERED)
+    assert job.salvage is not None and job.salvage.count == 6
+    assert list(left.answer_in_clear(ReadSalvage(1))) == [Refused(Refusal.STATE)]
+
+
 def test_a_terminal_that_sold_nothing_has_an_empty_salvage(demo: Demo) -> None:
     _, store = demo.terminal(transactions=0)
     job = begun(demo)

@@ -242,24 +242,31 @@ class Desk:
 
     def _judge_certificate(self, certificate: Signed[Certificate], state: State, now: float) -> None:
         authenticate(certificate, self._anchors, now)
-        if state is State.UNATTESTED:
+        if state not in (State.COMPLETE, State.EXCEPTIONS):
             self._judge_absence(certificate.body)
             return
-        if state not in (State.COMPLETE, State.EXCEPTIONS):
-            raise Disagreement("the certificate is not complete at the terminal")
         assert certificate.body.order is not None and certificate.body.seal is not None  # complete
         self._refuse_stale(open_document(certificate.body.order, Order))
-        key_set = self._shelf.get(f"key-set-{open_document(certificate.body.seal, Seal).digest.hex()}")
-        if key_set not in (None, bytes(self._terminal(certificate.body.serial).initial_key_id)):
-            raise Disagreement("the terminal has new keys since this seal")
+        self._refuse_new_keys(certificate.body)
 
     def _judge_absence(self, body: Certificate) -> None:
-        """No terminal was reached: what the order revokes is revoked; without such an order nothing can be closed."""
-        if body.order is None or not open_document(body.order, Order).body.revoke:
+        """No terminal was reached, or none that could attest its erase after the money was settled: what the order
+        revokes is revoked; without such an order nothing can be closed."""
+        is_settled = bool(body.receipts) and body.evidence is None
+        order = None if body.order is None else open_document(body.order, Order)
+        if not (body.seal is None or is_settled) or order is None or not order.body.revoke:
             raise Disagreement("the certificate is not complete at the terminal")
-        self._refuse_stale(open_document(body.order, Order))
+        self._refuse_stale(order)
+        self._refuse_new_keys(body)
         if body.salvage is not None and self._salvaged(body.salvage) is None:
             raise Disagreement("its salvaged records are not here: they come first")
+
+    def _refuse_new_keys(self, body: Certificate) -> None:
+        if body.seal is None:
+            return
+        key_set = self._shelf.get(f"key-set-{open_document(body.seal, Seal).digest.hex()}")
+        if key_set not in (None, bytes(self._terminal(body.serial).initial_key_id)):
+            raise Disagreement("the terminal has new keys since this seal")
 
     def _close(self, certificate: Signed[Certificate], terminal: BookedTerminal, now: float) -> bytes:
         """Forget the terminal first, then say so."""

@@ -120,6 +120,11 @@ class Terminal:
         return max(life.last_record_at, begun)
 
     @property
+    def _cannot_seal(self) -> bool:
+        """A tamper, or an empty battery, has left no key under which anything could be prepared."""
+        return self.is_tampered and not self._store.holds(slots.DUKPT.key)
+
+    @property
     def has_identity(self) -> bool:
         """Whether the terminal can prove who it is: not once retired, nor after a tamper that reached its keys."""
         return self._store.holds(slots.CHANNEL_KEY.key)
@@ -172,7 +177,7 @@ class Terminal:
             case GetProof():
                 yield self._proof(request.kind)
             case ReadSalvage():
-                yield Refused(Refusal.STATE)  # what can make a channel can be frozen
+                yield self._salvage(request.first) if self._cannot_seal else Refused(Refusal.STATE)
             case _:
                 assert_never(request)
 
@@ -180,8 +185,8 @@ class Terminal:
         life = self.life
         if life.state is not LifecycleState.ACTIVE:
             return self._same_seal(request)
-        if self.is_tampered and not self._store.holds(slots.DUKPT.key):
-            return Refused(Refusal.TAMPERED)  # there is no key left under which anything could be prepared
+        if self._cannot_seal:
+            return Refused(Refusal.TAMPERED)
         device = self.device
         vacancy = Vacancy(
             serial=device.serial,
