@@ -24,7 +24,7 @@ from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import AfterCutoff, Order
 from posdecom_protocol.documents.receipt import Basis
-from posdecom_protocol.documents.seal import Seal, SealedContext
+from posdecom_protocol.documents.seal import ClassCount, Seal, SealedContext
 from posdecom_protocol.iso8583 import IsoMessage, decode, seal
 from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, TransactionClass
 from posdecom_protocol.protection import cmac8
@@ -277,6 +277,19 @@ def test_a_seal_that_counts_fewer_offline_sales_than_it_uploads_is_refused(case:
             ),
         )
     )
+    assert reason(case.post()) == "context 0 counts other transactions by class than it uploads and withholds"
+
+
+@pytest.mark.parametrize(
+    "count", [ClassCount(TransactionClass.REFUND, Tally(1, 100)), None], ids=["more", "twice"]
+)
+def test_a_seal_that_counts_what_its_items_do_not_tell_is_refused(
+    case: Case, count: ClassCount | None
+) -> None:
+    def counting(one: SealedContext) -> SealedContext:
+        return replace(one, classes=(*one.classes, count or one.classes[0]))
+
+    case.reseal(lambda seal: replace(seal, contexts=(counting(seal.contexts[0]), *seal.contexts[1:])))
     assert reason(case.post()) == "context 0 counts other transactions by class than it uploads and withholds"
 
 

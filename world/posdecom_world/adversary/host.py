@@ -196,9 +196,8 @@ def _unprotected(stand: Stand, every: int) -> Iterator[Saying]:
     for data in islice(others, 0, None, every):
         yield "another terminal's", data
         yield "another terminal's, under this TID", _as_ours(decode(data), following)
-    for data in islice(lived(is_balanced=stand.is_balanced).host, 0, None, every):
-        if not _is_request(data):
-            yield "an answer", data
+    answers = [data for data in lived(is_balanced=stand.is_balanced).host if not _is_request(data)]
+    yield from (("an answer", data) for data in islice(answers, 0, None, every))
     for data in (
         b"",
         bytes(21),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from posdecom_protocol.channel import Channel
@@ -25,10 +27,28 @@ QUIET_TURNS: Final = 3
 """So long nobody says anything where something is waited for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Makers of a channel's two ends; the terminal's is told what certificates must outlast."""
+
+    intruder: Callable[[], Channel]
+    terminal: Callable[[float | None], Channel]
+
+
+def stub() -> Line:
+    """The right technician, without cryptography."""
+    here = site()
+    return Line(
+        lambda: StubChannel(here.terminal_peer, server_side=False),
+        lambda floor_at: StubChannel(here.technician_peer, server_side=True, floor_at=floor_at),
+    )
+
+
 class Intruder:
     """A booted terminal of ``stage`` whose memory must not change from now on, and a line to it."""
 
-    def __init__(self, stage: Stage, service: Service) -> None:
+    def __init__(self, stage: Stage, service: Service, line: Line | None = None) -> None:
+        self._line = line or stub()
         self.writes = 0
         self.is_watched = False
         self._stage = stage
@@ -36,6 +56,7 @@ class Intruder:
         self._store = MemoryStore(self._changes, stage.memory)
         self._now = NOW
         self._connections = 0
+        self._channel: Channel = Bare()
         self.front = self._boot()
         self._connect()
         if stage.begun is not None:
@@ -72,15 +93,13 @@ class Intruder:
             if terminal.restart_due:
                 terminal = Terminal.boot(self._store, entropy(SEED, 7))
         assert not terminal.restart_due
-        peer, floor_at = site().technician_peer, terminal.dates_floor(NOW)
-        return Front(terminal, lambda: StubChannel(peer, server_side=True, floor_at=floor_at), NOW)
+        floor_at = terminal.dates_floor(NOW)
+        return Front(terminal, lambda: self._line.terminal(floor_at), NOW)
 
     def _connect(self) -> None:
         self._connections += 1
         is_channel = self._service is Service.CHANNEL
-        self._channel: Channel = (
-            StubChannel(site().terminal_peer, server_side=False) if is_channel else Bare()
-        )
+        self._channel = self._line.intruder() if is_channel else Bare()
         hello = Hello(self._connections, self._service)
         self._stack = Stack(
             Link.initiator(hello, self._now, line_rate_bytes_per_s=None), lambda _: self._channel

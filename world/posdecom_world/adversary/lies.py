@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
+from posdecom_protocol.greeting import Feature
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.limits import DOCUMENT_BYTES_MAX
 from posdecom_protocol.messages import (
@@ -35,6 +36,7 @@ from posdecom_protocol.messages import (
     Thawed,
     encode,
 )
+from posdecom_protocol.packed_items import pack
 
 from ..overheard import Heard
 from .forgery import changed, damaged, forgeries
@@ -54,20 +56,20 @@ Saying = tuple[str, bytes]
 """What it is called, and the bytes of a message."""
 
 
-def attack(heard: list[Heard], every: int = 1) -> Matrix:
-    """Every lie at every stance; each ``every``th of those that are many. `Breach` where the agent believes one.
+def attack(heard: list[Heard], every: int = 1, stances: Sequence[Stance] = STANCES) -> Matrix:
+    """Every lie at ``stances``; each ``every``th of those that are many. `Breach` where the agent believes one.
 
     The jobs are of the first run, whose own words are the truth; the others are lies.
     """
     matrix = Matrix("the agent, meeting a rogue terminal")
     whole, others = heard[0], heard[1:]
-    for stance in STANCES:
+    for stance in stances:
         matrix.add(OWN_WORDS, stance.name, Meeting(stance, whole, Lie()).outcome())
         tries = Counter[str]()
         for kind, lie, is_document in _lies(stance, whole, others, every):
             tries[kind] += 1
             is_one_of_many = not stance.asks or (is_document and not _awaits(stance, kind))
-            if not (is_one_of_many and tries[kind] > TRIES_ELSEWHERE):
+            if tries[kind] <= TRIES_ELSEWHERE or not (is_one_of_many or every > 1):
                 matrix.add(kind, stance.name, _met(stance, whole, lie))
     return matrix
 
@@ -88,7 +90,9 @@ def _lies(stance: Stance, whole: Heard, others: list[Heard], every: int) -> Iter
             for greets, lie in _in_the_clear():
                 yield f"{greets}: {kind}", replace(lie, unasked=said), False
     for kind, said in _forged(truth_of(whole), others, every):
-        yield kind, stance.answering(said), True
+        packs = Feature(0) if kind.startswith("items") else Feature.PACKED_ITEMS
+        welcome = replace(stance.welcome, features=packs)
+        yield kind, replace(stance.answering(said), welcome=welcome), True
     for welcome in changed(stance.welcome):
         with suppress(ValueError):  # what no greeting can hold
             yield "greeting: field changed", Lie(welcome=replace(welcome)), False
@@ -180,7 +184,10 @@ def _forged(truth: Truth, others: list[Heard], every: int) -> Iterator[Saying]:
                 if other is not kind
             )
     yield from _of_parts("items", truth.items(3, 2), every)
-    yield from _of_parts("packed items", truth.answer(ReadPacked(3, 2)), every)
+    yield from _of_parts("packed items", pack(truth.items(3, 2)), every)
+    for items in islice(changed(truth.items(3, 2)), 0, None, every):
+        with suppress(ValueError):  # what no message can hold
+            yield "packed items: what is packed changed", encode(pack(replace(items)))
     yield from _of_parts("salvaged", truth.salvaged, every)
     yield from _of_parts("inventory", truth.inventory, every)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -59,15 +59,26 @@ class Matrix:
         ]
 
     def lines(self) -> Iterator[str]:
-        """A table in Markdown."""
+        """What was tried and what came of it, and a table of it in Markdown."""
         total = self.attempts()
         yield f"{self.title}: {total.total()} attempts, {_counts(total)}"
         yield ""
+        yield from self.table(_counts)
+
+    def letters(self) -> Iterator[str]:
+        """The table without numbers, which change with every field that a document gets."""
+        yield from self.table(_letters)
+
+    def table(self, told: Callable[[Counter[Outcome]], str]) -> Iterator[str]:
         yield _row(["", *self.states])
         yield _row(["---"] * (1 + len(self.states)))
         for kind in self.kinds:
             found = (self.cells.get((kind, state), Counter()) for state in self.states)
-            yield _row([kind, *map(_counts, found)])
+            yield _row([kind, *map(told, found)])
+
+
+def _letters(counts: Counter[Outcome]) -> str:
+    return " ".join(outcome for outcome in Outcome if counts[outcome])
 
 
 def _counts(counts: Counter[Outcome]) -> str:

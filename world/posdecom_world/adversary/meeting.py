@@ -7,6 +7,7 @@ without a name, and no end.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,6 +37,7 @@ from posdecom_agent.visit import (
     WasThawed,
     WrongTerminal,
 )
+from posdecom_protocol.channel import Channel
 from posdecom_protocol.greeting import Welcome
 from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
 from posdecom_protocol.messages import (
@@ -140,21 +142,30 @@ STANCES: Final = (
 class Meeting:
     """One rogue terminal met at one stance, until the agent has had enough."""
 
-    def __init__(self, stance: Stance, heard: Heard, lie: Lie) -> None:
+    def __init__(
+        self,
+        stance: Stance,
+        heard: Heard,
+        lie: Lie,
+        rogues_end: Callable[[], Channel] | None = None,
+        agents_end: Callable[[str], Channel] | None = None,
+    ) -> None:
+        """Over a stub channel, unless both ends of another are made."""
         self._stance = stance
+        self._agents_end = agents_end or (lambda _: StubChannel(site().terminal_peer, server_side=False))
         self._true = {(row.kind, row.key, row.body) for row in heard.rows}
         self._before = () if not stance.before else tuple(stance.rows(heard))
         self._journal = MemoryJournal(self._before)
         self.job = Job(self._journal)
         self.truth = truth_of(heard)
-        self.rogue = Rogue(self.truth, stance.terminal, lie, is_tampered=stance.is_tampered)
+        self.rogue = Rogue(self.truth, stance.terminal, lie, rogues_end, is_tampered=stance.is_tampered)
         self.seconds = 0.0
 
     def outcome(self) -> Outcome:
         """What came of it; `Breach`."""
         if not self._stance.before:
             return self._asked(self._question())
-        visit = Visit(self.job, _access(), self._stance.goal, NOW)
+        visit = Visit(self.job, self._access(), self._stance.goal, NOW)
         self._run(visit)
         assert visit.end is not None
         kept = self._judged_rows()
@@ -165,10 +176,14 @@ class Meeting:
 
     # --- private
 
+    def _access(self) -> Access:
+        numbers, anchors = count(1), site().technician.anchors
+        return Access(self._agents_end, anchors, lambda length: next(numbers).to_bytes(length, "big"))
+
     def _question(self) -> Question:
         if self._stance.name == LOOKS:
-            return Look(_access(), NOW)
-        return Thaw(life().now.cancellation, SERIAL, _access(), NOW)
+            return Look(self._access(), NOW)
+        return Thaw(life().now.cancellation, SERIAL, self._access(), NOW)
 
     def _asked(self, question: Question) -> Outcome:
         self._run(question)
@@ -264,15 +279,6 @@ def _truth(rows: tuple[Row, ...]) -> Truth:
     (salvaged,) = tampered.answer_in_clear(ReadSalvage(1))
     assert isinstance(inventory, Inventory) and isinstance(salvaged, Salvaged)
     return Truth(rows, inventory, salvaged)
-
-
-def _access() -> Access:
-    numbers = count(1)
-    return Access(
-        lambda _: StubChannel(site().terminal_peer, server_side=False),
-        site().technician.anchors,
-        lambda length: next(numbers).to_bytes(length, "big"),
-    )
 
 
 def _next(machine: Machine, rogue: Rogue) -> float:

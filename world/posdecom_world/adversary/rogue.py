@@ -6,6 +6,7 @@ What it is not told to say it says as the true terminal would (`Truth`): a lie m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -128,7 +129,17 @@ def welcome_of(state: LifecycleState, *, is_tampered: bool = False) -> Welcome:
 class Rogue:
     """The terminal's end of one line."""
 
-    def __init__(self, truth: Truth, state: LifecycleState, lie: Lie, *, is_tampered: bool = False) -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        state: LifecycleState,
+        lie: Lie,
+        own_end: Callable[[], Channel] | None = None,
+        *,
+        is_tampered: bool = False,
+    ) -> None:
+        """``own_end`` makes its end of a channel: by default that of one whom the agent lets in."""
+        self._own_end = own_end or (lambda: StubChannel(site().technician_peer, server_side=True))
         self.asked: list[Request] = []
         self._truth = truth
         self._lie = lie
@@ -169,7 +180,7 @@ class Rogue:
         elif self._handshake is not None:
             self._channel = NoHandshake(bytearray(self._handshake))
         else:
-            self._channel = StubChannel(site().technician_peer, server_side=True)
+            self._channel = self._own_end()
         return self._channel
 
     def _turn(self) -> None:

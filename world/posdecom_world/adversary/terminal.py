@@ -36,7 +36,7 @@ from .matrix import Breach, Matrix, Outcome
 
 OWN_PAPERS: Final = "its own papers"
 TRIES_ELSEWHERE: Final = 3
-"""In the clear, or where no session begins at all, so many attempts of each kind are enough."""
+"""In the clear, while it erases, or where no session begins at all, so many attempts of each kind are enough."""
 
 
 def attack(heard: Iterable[Heard], every: int = 1) -> Matrix:
@@ -106,10 +106,13 @@ def _simple(whole: Life) -> Iterator[Saying]:
 
 def _tell(stage: Stage, service: Service, said: Iterable[Saying], matrix: Matrix) -> None:
     intruder, tries = Intruder(stage, service), Counter[str]()
+    is_elsewhere = intruder.is_shut_out or service is Service.PROOFS or stage.begun is not None
     for kind, data in said:
         name = kind if service is Service.CHANNEL else f"in the clear: {kind.partition(':')[0]}"
-        if (intruder.is_shut_out or service is Service.PROOFS) and tries[name] == TRIES_ELSEWHERE:
+        if is_elsewhere and tries[name] == TRIES_ELSEWHERE:
             continue
+        if stage.begun is not None:  # each for itself: what a busy terminal does not answer fills its queue
+            intruder = Intruder(stage, service)
         tries[name] += 1
         matrix.add(name, stage.name, intruder.say(data))
 
