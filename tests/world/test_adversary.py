@@ -14,6 +14,7 @@ import pytest
 
 from posdecom_agent import stations, visit
 from posdecom_agent.job import Job
+from posdecom_agent.visit import Reached, Restarting
 from posdecom_protocol import channel, guard
 from posdecom_protocol.certificates import Anchors, Role, Signer, validate
 from posdecom_protocol.lifecycle import LifecycleState
@@ -101,6 +102,20 @@ def test_nothing_at_all_gets_anywhere_and_the_page_says_what_came_of_it(
     assert made.empty() == []
     assert granted(made) <= ONLY_OWN.get(name, granted(made))
     assert table(made) == written(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "begins",
+        *(pytest.param(one.name, marks=pytest.mark.long) for one in STANCES[4:]),
+    ],
+)
+def test_whatever_was_said_the_job_goes_on_with_the_true_terminal(name: str) -> None:
+    """But for items and salvaged records that nothing proves yet: a journal that has false ones is of no more use."""
+    (stance,) = stances(name)
+    for kind, outcome, end in lies.afterwards([lived(is_balanced=False), overhear(3, 4)], stance):
+        assert outcome is Outcome.UNPROVED or isinstance(end, Reached | Restarting), kind
 
 
 def test_the_adversary_meets_a_terminal_in_every_state_of_its_life() -> None:

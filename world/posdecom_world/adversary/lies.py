@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
+from posdecom_agent.visit import VisitEnd
 from posdecom_protocol.greeting import Feature
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.limits import DOCUMENT_BYTES_MAX
@@ -46,6 +47,7 @@ from .meeting import STANCES, Meeting, Stance, truth_of
 from .rogue import BROKEN_HANDSHAKE, Lie, Truth, welcome_of
 
 OWN_WORDS: Final = "its own words"
+AFTERWARDS_EVERY: Final = 400
 TRIES_ELSEWHERE: Final = 3
 """Of forgeries, where nobody waits for that kind of document."""
 
@@ -72,6 +74,16 @@ def attack(heard: list[Heard], every: int = 1, stances: Sequence[Stance] = STANC
             if tries[kind] <= TRIES_ELSEWHERE or not (is_one_of_many or every > 1):
                 matrix.add(kind, stance.name, _met(stance, whole, lie))
     return matrix
+
+
+def afterwards(heard: list[Heard], stance: Stance) -> Iterator[tuple[str, Outcome, VisitEnd]]:
+    """What came of one lie of each kind, and of the next visit, to the true terminal."""
+    told = dict[str, Lie]()
+    for kind, lie, _ in _lies(stance, heard[0], heard[1:], AFTERWARDS_EVERY):
+        told.setdefault(kind, lie)
+    for kind, lie in told.items():
+        meeting = Meeting(stance, heard[0], lie)
+        yield kind, meeting.outcome(), meeting.afterwards()
 
 
 # --- lies by where they stand ---------------------------------------------------------------------------------

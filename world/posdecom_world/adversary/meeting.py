@@ -174,6 +174,16 @@ class Meeting:
             return kept
         return _OF_ENDS[type(visit.end)]
 
+    def afterwards(self) -> VisitEnd:
+        """How the next visit ends, to the true terminal and with the journal as it is now."""
+        is_frozen = self._stance.terminal is LifecycleState.ACTIVE and self.job.seal is not None
+        state = LifecycleState.FROZEN if is_frozen else self._stance.terminal
+        self.rogue = Rogue(self.truth, state, Lie(), is_tampered=self._stance.is_tampered and not is_frozen)
+        visit = Visit(Job(self._journal), self._access(), self._stance.goal, NOW)
+        self._run(visit)
+        assert visit.end is not None
+        return visit.end
+
     # --- private
 
     def _access(self) -> Access:
