@@ -9,16 +9,24 @@ from itertools import count
 
 import click
 
-from posdecom_simulator.world.faults import FaultPlan
+from posdecom_simulator.world.faults import Fault, FaultPlan
 
-from .adversary import agent, terminal
-from .overheard import overhear
+from .adversary.whole import MATRICES, matrix
+from .every_place import (
+    CHECK_OF,
+    MODES,
+    Slice,
+    offset_of_today,
+    packets,
+    session_bytes,
+    strike_everywhere,
+)
 from .run import plan_of, records_of, run
 from .shrink import decode_plan, encode_plan, shrunk
 from .sweep import Totals, sweep
 
-ADVERSARY_SEEDS = range(1, 8)
-"""The runs that the adversary heard; the later ones with their faults."""
+FAILURES_SHOWN_MAX = 20
+"""Of --every-byte: the totals count all of them."""
 
 
 @click.command(
@@ -34,8 +42,19 @@ ADVERSARY_SEEDS = range(1, 8)
 @click.option(
     "--adversary",
     is_flag=True,
-    help="Everything that an adversary could say to a terminal, in every state: the matrix.",
+    help="Everything that an adversary could say to terminal, agent, host and desk, in every state: the matrices.",
 )
+@click.option(
+    "--every-byte",
+    is_flag=True,
+    help="One fault at every byte of a session of three records: unplug, drop, duplicate, flip each of its bits.",
+)
+@click.option("--modes", default=",".join(MODES), show_default=True, help="Of --every-byte: only these.")
+@click.option("--every", default=1, show_default=True, type=click.IntRange(1),
+              help="Of --every-byte: at one byte in so many...")  # fmt: skip
+@click.option("--offset", type=click.IntRange(0), help="... and which; by the day if not given.")
+@click.option("--check-of", default=CHECK_OF, show_default=True, type=click.IntRange(1),
+              help="Of --every-byte: one in so many of what needs no run is run all the same.")  # fmt: skip
 @click.option("--tier", type=click.Choice(["A", "B"]), default="A", show_default=True,
               help="A: a stub channel of true lengths; B: real TLS.")  # fmt: skip
 @click.option(
@@ -51,6 +70,11 @@ def command(
     seeds: str | None,
     minutes: float | None,
     adversary: bool,
+    every_byte: bool,
+    modes: str,
+    every: int,
+    offset: int | None,
+    check_of: int,
     tier: str,
     records: int | None,
     plan_text: str | None,
@@ -59,11 +83,14 @@ def command(
 ) -> None:
     if adversary:
         sys.exit(_adversary())
+    if every_byte:
+        which = Slice(every, offset_of_today(every) if offset is None else offset)
+        sys.exit(_every_byte(_modes(modes), which, jobs, check_of))
     if seed is not None:
         plan = plan_of(seed) if plan_text is None else _plan(plan_text)
         sys.exit(_one(seed, records_of(seed) if records is None else records, tier, plan, wants_shrink))
     if seeds is None and minutes is None:
-        raise click.UsageError("one of --seed, --seeds, --minutes and --adversary is needed")
+        raise click.UsageError("one of --seed, --seeds, --minutes, --every-byte and --adversary is needed")
     numbers = range(1) if seeds is None else _range(seeds)
     sys.exit(_many(numbers if minutes is None else count(numbers[0]), tier, jobs, minutes))
 
@@ -119,16 +146,29 @@ def _many(seeds: Iterable[int], tier: str, jobs: int, minutes: float | None) -> 
     return 1 if totals.failures or totals.shortcomings() else 0
 
 
+def _every_byte(faults: list[Fault], which: Slice, jobs: int, check_of: int) -> int:
+    started = time.monotonic()
+    click.echo(f"one byte in {which.every}: --every {which.every} --offset {which.offset}")
+    click.echo(f"{session_bytes()} bytes arrive in {packets()} packets")
+    totals = strike_everywhere(faults, which, jobs, check_of)
+    for line in totals.lines(time.monotonic() - started):
+        click.echo(line)
+    for failed in totals.failed[:FAILURES_SHOWN_MAX]:
+        click.echo(f"FAILED {failed.reason}: {failed.strike.replay}")
+    return 1 if totals.failed else 0
+
+
 def _adversary() -> int:
     """`Breach` comes through: whoever broke in has to be seen."""
-    heard = [overhear(seed, 4, is_faulty=seed > 3) for seed in ADVERSARY_SEEDS]
-    matrices = terminal.attack(heard), agent.attack(heard[0], heard[1])
-    for matrix in matrices:
-        for line in (*matrix.lines(), ""):
+    empty = 0
+    for name in MATRICES:
+        tried = matrix(name)
+        for line in (*tried.lines(), ""):
             click.echo(line)
-        for kind, state in matrix.empty():
+        for kind, state in tried.empty():
             click.echo(f"FAILED nothing was tried: {kind}, {state}")
-    return 1 if any(matrix.empty() for matrix in matrices) else 0
+        empty += len(tried.empty())
+    return 1 if empty else 0
 
 
 def _range(text: str) -> range:
@@ -136,6 +176,13 @@ def _range(text: str) -> range:
     if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
         raise click.BadParameter("is no A..B", param_hint="--seeds")
     return range(int(first), int(last) + 1)
+
+
+def _modes(text: str) -> list[Fault]:
+    names = text.split(",")
+    if not set(names) <= MODES.keys():
+        raise click.BadParameter(f"are not all of {', '.join(MODES)}", param_hint="--modes")
+    return [MODES[name] for name in names]
 
 
 def _plan(text: str) -> FaultPlan:
