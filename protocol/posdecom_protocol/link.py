@@ -48,6 +48,7 @@ class Link:
         self._state = LinkState.LISTENING
         self._welcome_for: Callable[[Hello], Welcome] | None = None
         self._hello: Hello | None = None
+        self._hello_body = b""
         self._connection: Connection | None = None
         self._finished: deque[int] = deque(maxlen=FINISHED_IDS)
         self._events: list[LinkEvent] = []
@@ -69,6 +70,7 @@ class Link:
         link = cls(now, line_rate_bytes_per_s, speeds)
         link._state = LinkState.GREETING
         link._hello = hello
+        link._hello_body = hello.encode()
         link._decoder = FrameDecoder(hello.frame_body_bytes_max)
         link._decoder.connection_id = hello.connection_id
         link._give_up_at = now + waits.HELLO_ANSWER_S
@@ -345,8 +347,7 @@ class Link:
         self._owes_ack = self._owes_ack or self._unacknowledged_frames > 0
 
     def _repeat_hello(self, now: float) -> None:
-        assert self._hello is not None
-        self._queue_control(FrameKind.HELLO, self._hello.encode())
+        self._queue_control(FrameKind.HELLO, self._hello_body)
         self._repeat_at = now + self._repeat_s
         self._repeat_s = min(waits.HELLO_REPEAT_S_MAX, self._repeat_s * 2)
 

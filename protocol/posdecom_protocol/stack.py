@@ -83,7 +83,7 @@ class _Session(Enum):
     """`Lost` is told; the link still carries what TLS has to say."""
 
 
-_LEAVING: Final = frozenset({_Session.CLOSING, _Session.FAILED})
+_LEAVING: Final = (_Session.CLOSING, _Session.FAILED)
 
 
 class Stack:

@@ -124,6 +124,7 @@ class World:
         self.log: Callable[[str], None] = lambda _: None
         self._seen_postings: dict[tuple[str, int], Posting] = {}
         self._boots_at_intent: int | None = None
+        self._looked_after_changes = -1
         self._spells: set[tuple[Fault, tuple[float, float]]] = set()
         self._ledger_rows, self._shelf = MemoryStore(), MemoryShelf()
         self._moody = MoodyHost(self.fate, frozenset(one.stan for one in here.day))
@@ -231,8 +232,13 @@ class World:
 
     def look_at_memory(self) -> None:
         store, here = self.terminal.store, self.scene
+        if self.terminal.changes == self._looked_after_changes:
+            # they saw this very memory, and it was good
+            self.checked.update(one.__name__ for one in _OF_THE_MEMORY)
+            return
         for invariant in _OF_THE_MEMORY:
             self.check(invariant, store, here)
+        self._looked_after_changes = self.terminal.changes
         if self._boots_at_intent is None and invariants.state_of(store) not in invariants.TRADING:
             self._boots_at_intent = self.terminal.boots
             self.books_are_complete()
@@ -245,7 +251,7 @@ class World:
 
     def _is_in(self, spells: Spells, now: float, fault: Fault) -> bool:
         """Counted once a spell."""
-        if self.fate.is_quiet:
+        if self.fate.is_quiet or not spells:
             return False
         found = [spell for spell in spells if NOW + spell[0] <= now < NOW + spell[1]]
         new = [spell for spell in found if (fault, spell) not in self._spells]

@@ -5,6 +5,7 @@ A kind of fault that never struck, or an invariant that was never looked at, fai
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections import Counter
@@ -20,8 +21,11 @@ from posdecom_simulator.world.faults import Fault
 
 from . import invariants
 from .run import Result, plan_of, records_of, run
+from .scene import site
 
 SEEDS_PER_TASK: Final = 8
+GC_OBJECTS: Final = 100_000
+"""A run makes some ten thousand objects that stay until its end: looked for every 700, garbage costs a tenth of it."""
 KINDS_MIN: Final = 2
 SHARE_WITH_KINDS_MIN: Final = 0.9
 """So many seeds must have had `KINDS_MIN` kinds of fault or more."""
@@ -93,6 +97,13 @@ class Totals:
         yield from (f"  {number:>9}  {name}" for name, number in sorted(self.checked.items()))
 
 
+def prepare() -> None:
+    """Make this process one for many runs: what is there by now is no garbage, and no run ends in the middle of one."""
+    site()
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS)
+
+
 def one(seed: int, tier: str) -> Result | Failure:
     """The run of ``seed`` as a sweep makes it."""
     try:
@@ -107,7 +118,7 @@ def sweep(
 ) -> Iterator[Result | Failure]:
     """Outcomes of ``seeds`` in their order, until ``end_at`` (`time.monotonic`) if given."""
     numbers = iter(seeds)
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=prepare) as pool:
         while (end_at is None or time.monotonic() < end_at) and (
             batch := list(islice(numbers, SEEDS_PER_TASK * jobs * 4))
         ):

@@ -20,6 +20,8 @@ from .line import SILENCE, Noise
 
 
 class Fault(StrEnum):
+    __hash__ = str.__hash__  # fate counts by it at every event, and an enum's own is written in Python
+
     # noise, by chance a byte or chunk
     FLIP = "flip"
     DROP = "drop"

@@ -187,6 +187,10 @@ DAMAGE: Final[Mapping[str, Callable[[bytes, int], bytes]]] = MappingProxyType(
 """What becomes of a byte that is struck by its number, by the name of it; the bit is the one that flips."""
 
 
+IDLE_S: Final = 1.0
+"""How far a step goes on which nothing waits and no end was set."""
+
+
 class End(Protocol):
     """Who sits at one side of the line."""
 
@@ -279,7 +283,7 @@ class VirtualLine(Generic[Left, Right]):
     # --- private
 
     def _send(self, data: bytes, wire: Wire, *, to_left: bool) -> None:
-        if self.is_plugged:
+        if data and self.is_plugged:
             self._under_way(wire.carry(data, self.now), to_left=to_left)
 
     def _under_way(self, arrivals: list[tuple[float, bytes]], *, to_left: bool) -> None:
@@ -292,7 +296,8 @@ class VirtualLine(Generic[Left, Right]):
         wakes = [wake for wake in due if wake is not None]
         if self._arrivals:
             wakes.append(self._arrivals[0][0])
-        self.now = max(self.now, min(min(wakes, default=self.now + 1.0), until))
+        idle_until = self.now + IDLE_S if until == inf else until
+        self.now = max(self.now, min(min(wakes, default=idle_until), until))
         self._under_way(self.rightward.due(self.now), to_left=False)
         self._under_way(self.leftward.due(self.now), to_left=True)
         while self._arrivals and self._arrivals[0][0] <= self.now:

@@ -7,6 +7,7 @@ that they held in between are gone, the line hears nothing, and `BOOT_S` later t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Final
 
 from posdecom_protocol.channel import Channel
@@ -45,6 +46,8 @@ class VirtualTerminal:
     ) -> None:
         self.store = MemoryStore(self._change, values)
         self.boots = 0
+        self.changes = 0
+        """Of the memory, the one under way included: between two looks with the same number it stays as it is."""
         self._channel = channel
         self._entropy = entropy
         self._fate = fate
@@ -52,6 +55,8 @@ class VirtualTerminal:
         self._before_change = before_change
         self._before_bytes = before_bytes
         self._front: Front | None = None
+        self._wake_at = -inf
+        """By its own clock: before, and while it hears nothing, a turn would do nothing."""
         self._up_at = now
         self._clock_offset_s = 0.0
         self._now = now
@@ -62,9 +67,9 @@ class VirtualTerminal:
         self._now = now
         try:
             front = self._front or self._boot(now)
-            if front is None:
-                return b""
             own = now + self._clock_offset_s
+            if front is None or own < self._wake_at:
+                return b""
             front.tick(own)
             data = front.bytes_to_send(own)
             if front.is_restart_due(own):
@@ -72,6 +77,8 @@ class VirtualTerminal:
         except PowerCut:
             self._switch_off(now)
             return b""
+        due = front.deadline()
+        self._wake_at = inf if due is None else due
         if data:
             self._before_bytes()
         return data
@@ -80,6 +87,7 @@ class VirtualTerminal:
         self._now = now
         if self._front is None:
             return
+        self._wake_at = -inf
         try:
             self._front.receive(data, now + self._clock_offset_s)
         except PowerCut:
@@ -88,13 +96,13 @@ class VirtualTerminal:
     def deadline(self) -> float | None:
         if self._front is None:
             return self._up_at
-        own = self._front.deadline()
-        return None if own is None else own - self._clock_offset_s + CLOCK_GRAIN_S
+        return None if self._wake_at == inf else self._wake_at - self._clock_offset_s + CLOCK_GRAIN_S
 
     # --- private
 
     def _change(self) -> None:
         self._before_change()
+        self.changes += 1
         if self._fate.strikes(Fault.POWER_CUT):
             raise PowerCut("cut by the world")
 
@@ -117,6 +125,7 @@ class VirtualTerminal:
             self._switch_off(now)
             return None
         own = now + self._clock_offset_s
+        self._wake_at = -inf
         self._front = Front(
             terminal,
             lambda: self._channel(terminal.dates_floor(self._now + self._clock_offset_s)),
