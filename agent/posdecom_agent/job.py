@@ -271,13 +271,10 @@ class Job:
             raise DocumentError("salvaged records", N_("came out of sequence"))
         try:
             numbers = [decode_salvaged(record).summary.record for record in message.records]
-            after = self._salvage.after(message.records)
         except MessageError as error:
             raise DocumentError("salvaged records", N_("one is malformed")) from error
         if not all(one < other for one, other in pairwise((self._last_salvaged, *numbers))):
             raise DocumentError("salvaged records", N_("are not in the order of their numbers"))
-        # beyond what a certificate can say they would stop the job for ever
-        SALVAGE.unpack(cbor.decode(cbor.encode(SALVAGE.pack(after.salvage)), "salvage"), "salvage")
         if self._salvage_total is None:
             self._journal.reserve(total * ITEM_BYTES_MAX + _RESERVE_FOR_DOCUMENTS_BYTES)
         self._add([Row("salvaged", message.first, encode(message))])
