@@ -75,6 +75,7 @@ def test_after_the_erase_the_flash_holds_the_kept_values_and_otherwise_nothing(d
     found = {name for block in survey_flash(chips.image) for name in (*block.live, *block.dead)}
     held = set(chips.store().names())
     assert found == held | {slots.INTENT}
+    assert slots.INTENT not in held
     assert held >= {*SURVIVORS, slots.EVIDENCE, slots.STATE, slots.DEVICE, slots.BOOT_COUNT}
     assert not any(name.startswith((slots.TRANSACTION_PREFIX, slots.ITEM_PREFIX)) for name in found)
 

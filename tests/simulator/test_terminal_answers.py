@@ -16,18 +16,21 @@ from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.messages import (
+    Erasing,
     GetInventory,
     GetProof,
     Items,
     OfferCancellation,
     OfferOrder,
     OfferRelease,
+    Proof,
     ProofKind,
     ReadItems,
     ReadPacked,
     ReadSalvage,
     Refusal,
     Refused,
+    Released,
     Reply,
     Request,
     Sealed,
@@ -186,6 +189,33 @@ def test_any_range_gives_the_same_items(case: Case) -> None:
     assert len(whole) == count
     assert tuple(read(number, 1)[0] for number in range(1, count + 1)) == whole
     assert read(count, 1) == whole[-1:]
+
+
+def test_each_proof_is_the_document_that_was_stored(case: Case) -> None:
+    terminal = case.terminal(LifecycleState.SETTLED)
+    held = {ProofKind.ORDER: case.order, ProofKind.SEAL: case.seal, ProofKind.RECEIPT: case.receipt}
+    for kind in ProofKind:
+        expected = Proof(kind, held[kind]) if kind in held else Refused(Refusal.NOT_FOUND)
+        assert tuple(terminal.answer(GetProof(kind), NOW)) == (expected,)
+
+
+def test_of_a_release_that_a_power_cut_left_half_stored_nothing_stays(case: Case) -> None:
+    """A second receipt from then would stand beside the new one, and no erase could be started."""
+    store = copy(case.memories[LifecycleState.FROZEN])
+    store.put({slots.RECEIPTS[1]: b"the second of two that were offered before"})
+    terminal = Terminal(store, seeded(7))
+    assert tuple(terminal.answer(OfferRelease((case.receipt,)), NOW)) == (Released(LifecycleState.SETTLED),)
+    assert tuple(terminal.answer(StartErase(digest(case.receipt)), NOW)) == (Erasing(),)
+
+
+def test_a_terminal_that_finished_its_erase_starts_afresh_once(case: Case) -> None:
+    """Its process has seen the identity key."""
+    store = copy(case.memories[LifecycleState.SETTLED])
+    assert tuple(Terminal(store, seeded(7)).answer(StartErase(digest(case.receipt)), NOW)) == (Erasing(),)
+    boots = [Terminal.boot(store, seeded(7)) for _ in range(2)]
+    assert [terminal.restart_due for terminal in boots] == [True, False]
+    assert boots[1].life.state is LifecycleState.RETIRED
+    assert store.get(slots.INTENT) is None
 
 
 def test_an_erase_under_another_digest_is_refused_and_nothing_is_intended(case: Case) -> None:

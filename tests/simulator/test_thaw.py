@@ -284,6 +284,8 @@ def test_a_thawed_terminal_trades_on_and_a_later_retirement_settles_only_what_is
     old_receipts = shop.receipts(frozen)
     assert shop.ask(OfferCancellation(shop.cancel(frozen))) == Thawed()
     assert shop.terminal.life.state is LifecycleState.ACTIVE
+    assert not list(shop.store.names(slots.ITEM_PREFIX))
+    assert (shop.store.get(slots.ORDER), shop.store.get(slots.SEAL)) == (None, None)
     old, new = frozen.body.contexts, shop.terminal.device.contexts
     assert [one.batch for one in new] == [old[0].batch + 1, old[1].batch]
     shop.sell(3)
