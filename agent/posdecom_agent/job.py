@@ -20,6 +20,7 @@ from typing import Final
 from posdecom_protocol import cbor
 from posdecom_protocol.custody import read_salvaged
 from posdecom_protocol.documents import Signed, open_document
+from posdecom_protocol.documents.certificate import REMEDIES_MAX
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.remedy import REMEDY, Remedy
@@ -315,6 +316,10 @@ class Job:
         """`DocumentError` unless it fits the receipt: nobody closes more than is held."""
         if not self.receipts:
             raise DocumentError("remedies", "there is no receipt that lists anything yet")
+        if self._journal.count("remedy") == REMEDIES_MAX:  # one more would be in the way of every certificate
+            raise DocumentError(
+                "remedies", N_("are {max} already, as many as a certificate holds", max=REMEDIES_MAX)
+            )
         held_items(open_document(self.receipts[0], Receipt).body, (*self.remedies, remedy))
         body = cbor.encode(REMEDY.pack(remedy))
         REMEDY.unpack(cbor.decode(body, "remedy"), "remedy")

@@ -22,7 +22,7 @@ from posdecom_agent.procedure import Declined, DeskReply, Step, carry_out, next_
 from posdecom_agent.purge import purged_rows
 from posdecom_agent.supersede import certify_again
 from posdecom_agent.trouble import Trouble
-from posdecom_protocol.documents.certificate import State
+from posdecom_protocol.documents.certificate import REMEDIES_MAX, State
 from posdecom_protocol.documents.order import AfterCutoff
 from posdecom_protocol.documents.remedy import Held, Means, Remedy
 from posdecom_protocol.errors import DocumentError
@@ -81,6 +81,18 @@ def test_a_remedy_goes_into_a_certificate_that_supersedes_the_first_and_is_close
     now = {(item.held, item.context): item.open for item in newer.held}
     assert before[Held.SOLD_LATE, 0].count > 0
     assert now == {**before, (Held.SOLD_LATE, 0): Tally()}
+
+
+def test_no_more_is_stated_than_a_certificate_holds() -> None:
+    """One more in the journal, which forgets nothing, would keep every later certificate from being made."""
+    one = done()
+    told = Remedy(Held.REFUND, 0, Tally(1, 100), Means.RETURNED, "B. Clerk", NOW + DAY, "bank case 17")
+    for _ in range(REMEDIES_MAX):
+        one.job.keep_remedy(told)
+    with pytest.raises(DocumentError, match="as many as a certificate holds"):
+        one.job.keep_remedy(told)
+    certify_again(one.job, one.stations, tell)
+    assert next_step(one.job) is Step.DONE
 
 
 def test_refunds_that_were_open_are_counted_again_until_none_is() -> None:

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from posdecom_agent import catalogue
 from posdecom_agent import purge as purging
+from posdecom_agent.cli.finish import journal_file, open_journal, so_far
 from posdecom_agent.job import Job
 from posdecom_agent.journal import Row, SqliteJournal
 from posdecom_agent.procedure import Step, carry_out, next_step
-from posdecom_agent.purge import is_interrupted, purge
+from posdecom_agent.purge import SUFFIX, is_interrupted, purge
+from posdecom_agent.trouble import Trouble
+from posdecom_protocol.documents import open_document
+from posdecom_protocol.documents.order import Order
 from release_case import Case, CaseStations, open_case
 
 NOW = 1_900_000_000.0
@@ -117,3 +122,18 @@ def test_a_new_journal_that_was_never_filled_is_made_again(closed: tuple[Path, C
     assert not is_interrupted(path)
     purge(path, NOW)
     assert len(rows(path)) > len(case.items)
+
+
+def test_nothing_is_added_to_a_journal_whose_purge_was_cut(tmp_path: Path) -> None:
+    """A journal of zeros would be called damaged, and the job begun again elsewhere."""
+    case = open_case(count=3)
+    order = open_document(case.order, Order)
+    path = journal_file(tmp_path / "jobs", order)
+    fresh = SqliteJournal.open(path.with_name(path.name + SUFFIX))
+    fresh.append([Row("purged", 0, bytes(40))])
+    fresh.close()
+    path.write_bytes(bytes(4096))
+    for look in (open_journal, so_far):
+        with pytest.raises(Trouble) as caught:
+            look(path.parent, order)
+        assert caught.value.entry is catalogue.PURGE_CUT

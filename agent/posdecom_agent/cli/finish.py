@@ -14,10 +14,13 @@ from posdecom_protocol.custody import encode_custody, encode_salvage
 from posdecom_protocol.documents import Signed
 from posdecom_protocol.documents.order import Order
 
+from .. import catalogue
 from ..catalogue import Exit
 from ..job import Job
 from ..journal import SqliteJournal
 from ..procedure import Step, next_step
+from ..purge import is_interrupted
+from ..trouble import Trouble
 from ..view import open_view
 from ..wording import _
 from .columns import padded
@@ -37,7 +40,14 @@ def journal_file(folder: Path, order: Signed[Order]) -> Path:
 
 
 def open_journal(folder: Path, order: Signed[Order]) -> SqliteJournal:
-    return SqliteJournal.open(journal_file(folder, order))
+    return _opened(journal_file(folder, order))
+
+
+def _opened(path: Path) -> SqliteJournal:
+    """`Trouble` where a purge was cut: what lies there is to be destroyed, and nothing may be added to it."""
+    if is_interrupted(path):
+        raise Trouble(catalogue.PURGE_CUT, file=str(path))
+    return SqliteJournal.open(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ def so_far(folder: Path, order: Signed[Order]) -> SoFar:
     path = journal_file(folder, order)
     if not path.exists():
         return SoFar()
-    with closing(SqliteJournal.open(path)) as journal:
+    with closing(_opened(path)) as journal:
         job = Job(journal)
         if journal.find("order", 0) is None:
             return SoFar()

@@ -78,6 +78,8 @@ CASE_POINT: Final = Record(
     {1: Field("point", Text(80)), 2: Field("standing", Choice(Standing)), 3: Field("text", REMARK)},
 )
 TOOL: Final = Record(Tool, {1: Field("name", NAME), 2: Field("version", NAME), 3: Field("crypto", NAME)})
+REMEDIES_MAX: Final = 200
+
 CERTIFICATE: Final = Record(
     Certificate,
     {
@@ -96,7 +98,7 @@ CERTIFICATE: Final = Record(
         13: Field("tool", TOOL),
         14: Field("supersedes", DIGEST, optional=True),
         15: Field("revoke", Many(Octets(32, low=1), 64), optional=True),
-        16: Field("remedies", Many(REMEDY, 200)),
+        16: Field("remedies", Many(REMEDY, REMEDIES_MAX)),
         17: Field("salvage", SALVAGE, optional=True),
     },
 )
