@@ -196,7 +196,7 @@ def job_that_has(*parts: str) -> Job:
         job.offer_again([1])
     if "receipts" in parts:
         job.keep_receipts(receipts)
-    for kind in ("erasing", "evidence", "certificate", "closure"):
+    for kind in ("absent", "erasing", "evidence", "certificate", "closure"):
         if kind in parts:
             job.keep_once(kind, b"kept as it is")
     return job
@@ -221,6 +221,9 @@ RELEASED = ("seal", "items", "receipts")
         ((*RELEASED, "evidence"), Step.CERTIFY),
         ((*RELEASED, "evidence", "certificate"), Step.CLOSE),
         ((*RELEASED, "evidence", "certificate", "closure"), Step.DONE),
+        (("absent",), Step.CERTIFY),
+        (("absent", "certificate"), Step.CLOSE),
+        (("absent", "certificate", "closure"), Step.DONE),
     ],
 )
 def test_the_next_step_is_the_first_thing_that_is_missing(has: tuple[str, ...], step: Step) -> None:
