@@ -193,7 +193,7 @@ def _seals(heard: Heard, every: int) -> Iterator[Call]:
         yield f"seal: {one.origin}", "seals", _stream(order, one.data, items)
     for data in _by(hands()["terminal"], open_any(seal), every):
         yield OWN_SEAL_CHANGED, "seals", _stream(order, data, items)
-    for epoch, origin in zip(life().others, ("an earlier epoch", "another terminal"), strict=True):
+    for epoch, origin in ((life().now, "another life"), (life().others[1], "another terminal")):
         yield f"seal and items of {origin}", "seals", _stream(epoch.order, epoch.seal, epoch.items)
         yield f"seal of {origin}", "seals", _stream(order, epoch.seal, items)
         yield f"items of {origin}", "seals", _stream(order, seal, epoch.items)

@@ -31,10 +31,10 @@ from .matrix import Breach, Matrix, Outcome
 
 NEXT: Final = "its next message"
 OUT_OF_TURN: Final = "its own, out of turn"
-OWN_EARLIER: Final = "its own, of an earlier life"
+OWN_ELSE: Final = "its own, of another life"
 OWN_AGAIN: Final = "its own, again"
 OWN_ENVELOPE: Final = "its next message, other envelope"
-PROTECTED: Final = frozenset({NEXT, OUT_OF_TURN, OWN_EARLIER, OWN_AGAIN, OWN_ENVELOPE})
+PROTECTED: Final = frozenset({NEXT, OUT_OF_TURN, OWN_ELSE, OWN_AGAIN, OWN_ENVELOPE})
 """By this terminal's keys, in this set of keys."""
 
 Stored = tuple[tuple[str, bytes], ...]
@@ -132,9 +132,10 @@ def _protected(stand: Stand, every: int) -> Iterator[Saying]:
         yield OWN_ENVELOPE, data[:1] + bytes(4) + data[5:]
         yield OWN_ENVELOPE, data[:5] + bytes(6) + data[11:]
     yield from ((OWN_AGAIN, data) for data in islice(stand.said or following, 0, None, every))
-    own = [data for data in _messages(life().now.items) if data not in (*stand.said, *following)]
+    items = lived(is_balanced=stand.is_balanced).bodies("item")
+    own = [data for data in _messages(items) if data not in (*stand.said, *following)]
     yield from ((OUT_OF_TURN, data) for data in islice(own, 0, None, every))
-    yield from ((OWN_EARLIER, data) for data in islice(_messages(life().others[0].items), 0, None, every))
+    yield from ((OWN_ELSE, data) for data in islice(_messages(life().now.items), 0, None, every))
 
 
 def _taken(stand: Stand, kind: str, data: bytes) -> Outcome:

@@ -134,10 +134,9 @@ def attestation_key(number: int) -> SigningKey:
 
 @lru_cache(maxsize=2)
 def lived(*, is_balanced: bool) -> Heard:
-    """The end of this terminal's life as it was overheard, with totals that the host found equal, or not."""
-    here = replace(scene(SEED, RECORDS), memory=life().stages[0].memory, order=life().now.order)
+    """Another life of this terminal as it was overheard, with totals that the host found equal, or not."""
     unequal = FaultPlan() if is_balanced else FaultPlan.only(Fault.HOST_DISAGREES, *range(1, 9))
-    return listen(Overheard(SEED, here, unequal))
+    return listen(Overheard(SEED, scene(SEED, RECORDS), unequal))
 
 
 @lru_cache(maxsize=1)
@@ -181,7 +180,7 @@ def life() -> Life:
 def order(counter: int, mode: Mode = Mode.RETIRE, **changed: object) -> bytes:
     """By the right hand; of the judged terminal unless ``changed`` says otherwise."""
     body = open_document(scene(SEED, RECORDS).order, Order).body
-    body = replace(body, order_id=f"O-{counter}", counter=counter, mode=mode, **changed)  # type: ignore[arg-type]  # fields by name
+    body = replace(body, order_id=f"L-{counter}", counter=counter, mode=mode, **changed)  # type: ignore[arg-type]  # fields by name
     return issue(body, site().acquirer.order.signing_key())
 
 
