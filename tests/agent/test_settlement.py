@@ -333,6 +333,21 @@ def test_silence_brings_the_same_bytes_again_and_then_a_named_stop() -> None:
     assert (settlement.deadline(), settlement.bytes_to_send(NOW)) == (None, b"")
 
 
+def test_a_repeat_that_nothing_answers_either_goes_over_another_connection() -> None:
+    settlement, request = started()
+    for wanted in (False, True):
+        deadline = settlement.deadline()
+        assert deadline is not None
+        settlement.tick(deadline)
+        assert settlement.wants_new_connection is wanted
+        if not wanted:
+            assert settlement.bytes_to_send(deadline) == frame_message(request)
+    settlement.disconnected(NOW)
+    settlement.connected(NOW)
+    assert not settlement.wants_new_connection
+    assert settlement.bytes_to_send(NOW) == frame_message(request)
+
+
 def test_a_lost_connection_brings_the_same_bytes_on_the_next_one() -> None:
     settlement, request = started()
     settlement.receive(frame_message(answer(request))[:7], NOW)
