@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from posdecom_protocol.documents import issue, open_document
+from posdecom_protocol.documents.certificate import Certificate, State
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.messages import Items, Refusal, Refused, Released, encode
+from posdecom_world.adversary import desk
+from posdecom_world.adversary.forgery import hands
+from posdecom_world.adversary.life import lived
 from posdecom_world.adversary.matrix import Outcome
 from posdecom_world.adversary.meeting import STANCES, Meeting
 from posdecom_world.adversary.rogue import Lie
 from posdecom_world.overheard import overhear
+from posdecom_world.scene import NOW
 
 BUSY = encode(Refused(Refusal.BUSY))
 
@@ -45,3 +53,15 @@ def test_a_read_that_is_refused_is_a_trouble_with_a_name(stance: str) -> None:
 @pytest.mark.parametrize("stance", ["looks", "thaws"])
 def test_a_session_that_is_over_as_soon_as_it_begins_is_asked_nothing(stance: str) -> None:
     assert met(stance, Lie(unasked=encode(Released(LifecycleState.SETTLED)))) is Outcome.CLOSED
+
+
+def test_a_case_of_an_earlier_life_without_its_terminal_revokes_no_keys_of_the_next() -> None:
+    """The technician's certificate and the order are good, and were never closed; the terminal has new keys since."""
+    heard = lived(is_balanced=False)
+    body = open_document(heard.bodies("certificate")[0], Certificate).body
+    certificate = issue(replace(desk.absent(body), stated=State.UNATTESTED), hands()["technician"])
+    for name, status in (("receipt signed", 200), ("new keys", 422)):
+        (state,) = (one for one in desk.states() if one.name == name)
+        office = state.opened()
+        assert office.post("certificates", certificate, NOW + desk.LATER_S).status == status
+        assert office.ledger.is_denied(desk.NEW_KEYS) is False

@@ -258,6 +258,8 @@ class Desk:
             raise Disagreement("the certificate is not complete at the terminal")
         self._refuse_stale(order)
         self._refuse_new_keys(body)
+        if not set(order.body.revoke) & set(_key_sets(self._terminal(body.serial))):
+            raise Disagreement("the order revokes no key set that the terminal has now")
         if body.salvage is not None and self._salvaged(body.salvage) is None:
             raise Disagreement("its salvaged records are not here: they come first")
 
