@@ -102,13 +102,16 @@ class RealParts:
             killed,
         )  # fmt: skip
 
-    def start_terminal_on_tcp(self) -> tuple[str, int]:
-        """The terminal behind a port of this machine: its address."""
-        process = self._start(
+    def start_terminal_on_tcp(self) -> subprocess.Popen[str]:
+        """The terminal behind a port of this machine, another one after each restart: `tcp_address`."""
+        return self._start(
             ["posdecom_simulator", "terminal", "--site", self.site, "--serial", SERIAL, "--tcp", "127.0.0.1:0",
              "--state", self.folder / "terminal", "--transactions", self.transactions, "--seed", self.seed]
         )  # fmt: skip
-        host, _, port = self._line(process, "terminal").rpartition("//")[2].rpartition(":")
+
+    def tcp_address(self, terminal: subprocess.Popen[str]) -> tuple[str, int]:
+        """Where it listens, as soon as it says so; once for each of its starts."""
+        host, _, port = self._line(terminal, "terminal").rpartition("//")[2].rpartition(":")
         return host, int(port)
 
     def start_another(self, serial: str, link: Path) -> subprocess.Popen[str]:

@@ -7,7 +7,7 @@
     killed.py line STATE NTH before|after -- posdecom_simulator terminal ...
         at the NTH write to the line in that STATE
     killed.py books KIND NTH before|after -- posdecom_simulator acquirer ...
-        at the NTH time that the acquirer's books get rows that begin with one of KIND (books.py)
+        at the NTH time that the acquirer's books get rows of which the last is of KIND (acquirer/books.py)
     killed.py shelf DOCUMENT NTH before|after -- posdecom_simulator acquirer ...
         at the NTH document of that name that the desk has signed
     killed.py journal STEP NTH full -- posdecom_agent retire ...
@@ -116,7 +116,9 @@ def trap_line(trap: Trap) -> None:
 def trap_books(trap: Trap) -> None:
     from posdecom_simulator.acquirer.ledger import SqliteStore
 
-    kind = lambda _, rows: rows[0][0] if rows else ""  # noqa: E731
+    def kind(_: object, rows: Any) -> str:
+        return rows[-1][0] if rows else ""
+
     SqliteStore.append = trap.around(SqliteStore.append, kind)  # type: ignore[method-assign]
 
 

@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
     assert first.trace != run(seed + 1).trace
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "4711"])
+@pytest.mark.parametrize("hash_seed", ["0", "1", "4711"])
 def test_the_trace_does_not_depend_on_the_order_of_sets(hash_seed: str) -> None:
     command = [sys.executable, "-m", "posdecom_simulator", "world", "--seed", "3", "--records", "5"]
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
