@@ -8,12 +8,12 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from inspect import isfunction
-from itertools import islice
+from itertools import count, islice, takewhile
 from typing import Final
 
 from posdecom_protocol.documents.certificate import State
@@ -24,6 +24,8 @@ from .run import Result, plan_of, records_of, run
 from .scene import site
 
 SEEDS_PER_TASK: Final = 8
+TASKS_AHEAD: Final = 4
+"""A process, whether begun or not."""
 GC_OBJECTS: Final = 100_000
 """A run makes some ten thousand objects that stay until its end: looked for every 700, garbage costs a tenth of it."""
 KINDS_MIN: Final = 2
@@ -113,13 +115,21 @@ def one(seed: int, tier: str) -> Result | Failure:
         return Failure(seed, tier, f"{type(error).__name__}: {error}; {notes}")
 
 
+def several(seeds: Sequence[int], tier: str) -> list[Result | Failure]:
+    return [one(seed, tier) for seed in seeds]
+
+
 def sweep(
     seeds: Iterable[int], tier: str, jobs: int, end_at: float | None = None
 ) -> Iterator[Result | Failure]:
     """Outcomes of ``seeds`` in their order, until ``end_at`` (`time.monotonic`) if given."""
     numbers = iter(seeds)
+    tasks = takewhile(bool, (list(islice(numbers, SEEDS_PER_TASK)) for _ in count()))
+    if end_at is not None:
+        tasks = takewhile(lambda _: time.monotonic() < end_at, tasks)
     with ProcessPoolExecutor(jobs, initializer=prepare) as pool:
-        while (end_at is None or time.monotonic() < end_at) and (
-            batch := list(islice(numbers, SEEDS_PER_TASK * jobs * 4))
-        ):
-            yield from pool.map(one, batch, [tier] * len(batch), chunksize=SEEDS_PER_TASK)
+        # always some more than are worked at: nobody waits for the slowest
+        waiting = deque(pool.submit(several, task, tier) for task in islice(tasks, TASKS_AHEAD * jobs))
+        while waiting:
+            yield from waiting.popleft().result()
+            waiting.extend(pool.submit(several, task, tier) for task in islice(tasks, 1))

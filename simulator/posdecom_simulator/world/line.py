@@ -324,12 +324,16 @@ class VirtualLine(Generic[Left, Right]):
             self.unplug()
 
     def _damaged(self, data: bytes) -> bytes:
+        places = range(self.delivered_bytes + 1, self.delivered_bytes + 1 + len(data))
+        struck = [(kind, sorted(numbers.intersection(places))) for kind, numbers in self.damage_at.items()]
+        if not any(numbers for _, numbers in struck):
+            return data
         out = [bytes((one,)) for one in data]
-        first = self.delivered_bytes + 1
-        for kind, numbers in self.damage_at.items():
-            for number in sorted(number for number in numbers if first <= number < first + len(data)):
+        for kind, numbers in struck:
+            for number in numbers:
                 self.fired[kind] += 1
-                out[number - first] = DAMAGE[kind](out[number - first], bit_of(number, self.luck))
+                place = number - places.start
+                out[place] = DAMAGE[kind](out[place], bit_of(number, self.luck))
         return b"".join(out)
 
 
