@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -123,6 +124,10 @@ class Form:
     """What a later version puts behind the last field is ignored."""
 
 
+def examples(text: str) -> list[bytes]:
+    return [example(text)]
+
+
 def one_message(data: bytes) -> messages.Message:
     """As from a channel that is over behind ``data``."""
     found = list(messages.Reader().receive(data))
@@ -166,7 +171,7 @@ FORMS = {
     ),
     **{
         f"message {type(message).__name__} {number}": Form(
-            one_message, messages.encode, MessageError, lambda text=text: [example(text)]
+            one_message, messages.encode, MessageError, partial(examples, text)
         )
         for number, (message, text) in enumerate(MESSAGES)
     },

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from posdecom_protocol import frames
 from posdecom_simulator.world.faults import Fault, FaultPlan
+from posdecom_world import every_place
+from posdecom_world.every_place import MODES, Slice, Strike, strike_everywhere
 
 from .reference import Report, reference, report
 
-UNPLUG_EVERY_BYTES = pytest.mark.parametrize("every_bytes", [331, pytest.param(17, marks=pytest.mark.long)])
-"""Primes, so that no multiple of a frame or chunk is hit again and again."""
+BYTES_EVERY = 1499
+"""A prime, so that no multiple of a frame or packet is hit again and again."""
 
 
 def test_power_cut_at_every_change_of_the_memory(record_property: Report) -> None:
@@ -35,11 +38,73 @@ def test_agent_killed_at_every_append_to_the_journal(when: Fault, record_propert
     assert report(record_property, results) == {when: places}
 
 
-@UNPLUG_EVERY_BYTES
-def test_line_unplugged_all_along_the_session(every_bytes: int, record_property: Report) -> None:
-    places = range(1, reference(FaultPlan()).delivered_bytes, every_bytes)
-    results = [reference(FaultPlan.only(Fault.UNPLUG, place)) for place in places]
-    assert report(record_property, results) == {Fault.UNPLUG: len(places)}
+@pytest.mark.parametrize("every", [BYTES_EVERY, pytest.param(41, marks=pytest.mark.long)])
+def test_line_unplugged_and_each_byte_lost_doubled_and_flipped_all_along_the_session(
+    every: int, record_property: Report
+) -> None:
+    """Each day at other bytes; `posdecom-sim world --every-byte` strikes all of them, and is run by ``.ci/run``."""
+    which = Slice(every, every_place.offset_of_today(every))
+    totals = strike_everywhere(tuple(MODES.values()), which, check_of=97)
+    record_property("which", str(which))
+    record_property("judged", {str(fault): count for fault, count in totals.judged.items()})
+    print(which, *totals.lines(0), *(f"{one.reason}: {one.strike.replay}" for one in totals.failed), sep="\n")
+    places = sum(number in which for number in range(1, every_place.session_bytes() + 1))
+    assert totals.failed == []
+    assert totals.judged == {
+        fault: places * (8 if fault is Fault.BYTE_FLIPPED else 1) for fault in MODES.values()
+    }
+
+
+def test_every_byte_of_the_session_is_one_of_a_packet() -> None:
+    clean = reference(FaultPlan())
+    arrivals = every_place.clean().tape.arrivals
+    assert every_place.session_bytes() == clean.delivered_bytes == sum(len(one.data) for one in arrivals)
+    assert [one.first for one in arrivals[1:]] == [one.first + len(one.data) for one in arrivals[:-1]]
+
+
+@pytest.mark.parametrize("every", [5003, pytest.param(997, marks=pytest.mark.long)])
+@pytest.mark.parametrize("mode", MODES)
+def test_what_needs_no_run_would_have_gone_as_was_said(mode: str, every: int) -> None:
+    """Run all the same, each of them: the proof is not believed here."""
+    which = Slice(every, 1 + 617 * list(MODES).index(mode))
+    totals = strike_everywhere((MODES[mode],), which, check_of=1)
+    assert totals.failed == []
+    assert totals.run.total() + totals.checked.total() == totals.judged.total()
+
+
+def test_a_tape_vouches_for_what_arrived_and_for_no_frame_that_lacks_a_byte() -> None:
+    """But for those that nobody took: the terminal was off."""
+    tape = every_place.clean().tape
+    for place, arrival in enumerate(tape.arrivals):
+        lacking = Strike(Fault.BYTE_DROPPED, arrival.first + len(arrival.data) // 2).leaves(arrival)
+        assert tape.would_answer(place, arrival.data)
+        assert tape.would_answer(place, lacking) == (arrival.received is None)
+    assert sum(arrival.received is None for arrival in tape.arrivals) < 5
+
+
+def test_a_strike_is_the_same_on_the_line_and_in_the_proof() -> None:
+    tape = every_place.clean().tape
+    for place in (3, 30):
+        arrival = tape.arrivals[place]
+        number = arrival.first + len(arrival.data) // 3
+        strikes = [Strike(fault, number) for fault in MODES.values()]
+        for strike in (*strikes, *(Strike(Fault.BYTE_FLIPPED, number, bit) for bit in (1, 7))):
+            struck = every_place.run_course(strike.plan).tape.arrivals[place]
+            assert struck.data == strike.leaves(arrival)
+
+
+def test_frames_that_are_taken_damaged_fail_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    every_place.clean.cache_clear()
+    monkeypatch.setattr(frames, "_check", lambda *_: 0)
+    try:
+        failed = []
+        for place in (14, 19):
+            arrival = every_place.clean().tape.arrivals[place]
+            middle = Slice(10**6, arrival.first + len(arrival.data) // 2)
+            failed += every_place.strike_packet(place, [Fault.BYTE_FLIPPED], middle, check_of=10**9).failed
+    finally:
+        every_place.clean.cache_clear()
+    assert failed
 
 
 DISK_EVERY_CALLS = pytest.mark.parametrize("every", [41, pytest.param(1, marks=pytest.mark.long)])
@@ -60,9 +125,11 @@ DISK_EVERY_CALLS = pytest.mark.parametrize("every", [41, pytest.param(1, marks=p
 def test_agent_killed_or_its_disk_failing_at_every_call_of_the_disk(
     fault: Fault, luck: int, every: int, record_property: Report
 ) -> None:
-    """The rotating offset makes the ordinary runs of nine rows take different calls."""
+    """Another slice each day, and for each of the nine rows; in the long run every call."""
     calls = reference(FaultPlan()).seen[fault]
-    places = range(1 + luck, calls + 1, every)
+    offset = (luck + every_place.offset_of_today(every)) % every
+    places = range(1 + offset, calls + 1, every)
+    record_property("calls of the disk", f"{len(places)} of {calls}, from {1 + offset} on")
     results = [reference(FaultPlan(at={fault: frozenset({place})}, luck=luck)) for place in places]
     assert report(record_property, results) == {fault: len(places)}
 
