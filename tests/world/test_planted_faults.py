@@ -14,9 +14,11 @@ from posdecom_protocol.data_elements import NETWORK_CODE_NONE, NETWORK_CODE_SIGN
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_simulator.acquirer import audit, host
 from posdecom_simulator.acquirer.ledger import Ledger
+from posdecom_simulator.memory.flash_log import FlashLog, Scrubbed
 from posdecom_simulator.terminal import erase, freeze, slots
 from posdecom_simulator.terminal.device import Life, encode_life
 from posdecom_simulator.terminal.store import Store
+from posdecom_simulator.world import terminal as virtual_terminal
 from posdecom_simulator.world.faults import Fault, FaultPlan
 from posdecom_simulator.world.line import Noise
 from posdecom_world import scene
@@ -30,6 +32,7 @@ Plans = Iterable[FaultPlan]
 
 CLEAN = (FaultPlan(),)
 NOISY = (FaultPlan(Noise(flip=1e-3)),)
+EVERY_CUT = tuple(FaultPlan.only(Fault.FLASH_CUT, place) for place in range(12, 60))
 EVERY_ANSWER_LOST = tuple(FaultPlan.only(Fault.ANSWER_LOST, place) for place in range(1, 12))
 
 
@@ -114,6 +117,25 @@ def keeps_a_card_number(patch: Patch) -> None:
     patch.setattr(Job, "keep_outcome", with_card)
 
 
+def leaves_stale_copies(patch: Patch) -> None:
+    """The flash says that it was scrubbed, and was not: dead entries, spare and retired blocks are as they were."""
+    patch.setattr(FlashLog, "scrub", lambda self: Scrubbed(blocks=1))
+
+
+def forgets_a_value_before_it_has_the_next(patch: Patch) -> None:
+    put = FlashLog.put
+
+    def put_after_erase(self: FlashLog, name: str, value: bytes) -> None:
+        self.erase([name])
+        put(self, name, value)
+
+    patch.setattr(FlashLog, "put", put_after_erase)
+
+
+def keeps_its_keys_through_a_tamper(patch: Patch) -> None:
+    patch.setattr(virtual_terminal, "tamper", lambda image, *, reaches_identity: None)
+
+
 PLANTED: dict[Callable[[Patch], None], Plans] = {
     forgets_that_it_booked: EVERY_ANSWER_LOST,
     does_not_finish_the_erase: CLEAN,
@@ -127,6 +149,9 @@ PLANTED: dict[Callable[[Patch], None], Plans] = {
     books_twice: CLEAN,
     reverses_nothing: CLEAN,
     keeps_a_card_number: CLEAN,
+    leaves_stale_copies: CLEAN,
+    forgets_a_value_before_it_has_the_next: EVERY_CUT,
+    keeps_its_keys_through_a_tamper: (FaultPlan.only(Fault.TAMPER, 1),),
 }
 
 

@@ -9,9 +9,11 @@ from click.testing import CliRunner
 
 from posdecom_simulator.cli import simulator
 from posdecom_simulator.terminal import erase
-from posdecom_simulator.world.faults import Fault
-from posdecom_world.run import records_of
+from posdecom_simulator.world.faults import Fault, FaultPlan
+from posdecom_world.run import records_of, run
 from posdecom_world.sweep import EVERY_INVARIANT, KINDS_MIN, Totals, one
+
+from .reference import REFERENCE_RECORDS, REFERENCE_SEED
 
 
 def perfect() -> Totals:
@@ -46,9 +48,11 @@ def test_seeds_with_too_few_kinds_of_fault_fail_a_sweep() -> None:
     assert totals.shortcomings() == [f"only 0 of 1 seeds had {KINDS_MIN} kinds of fault"]
 
 
-def test_one_run_checks_every_invariant() -> None:
+def test_two_runs_check_every_invariant() -> None:
+    """One of them of a terminal that was tampered with while it traded."""
     totals = Totals("A")
     totals.add(one(4, "A"))
+    totals.add(run(REFERENCE_SEED, REFERENCE_RECORDS, plan=FaultPlan.only(Fault.TAMPER, 1)))
     assert {name for name in EVERY_INVARIANT if not totals.checked[name]} == set()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -17,6 +17,7 @@ from posdecom_protocol.certificates import Anchors
 from posdecom_protocol.documents import Signed, authenticate, open_document
 from posdecom_protocol.documents.evidence import Evidence
 from posdecom_protocol.documents.receipt import Receipt
+from posdecom_protocol.documents.salvage import Salvage
 from posdecom_protocol.documents.seal import Seal
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.money import Tally
@@ -25,7 +26,6 @@ from posdecom_simulator.acquirer.ledger import Ledger
 from posdecom_simulator.population import Transaction
 from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.device import decode_life
-from posdecom_simulator.terminal.store import Store
 
 from . import oracle
 from .scene import Scene
@@ -38,69 +38,80 @@ UNDER_WAY_BYTES_MAX: Final = 96 * 1024
 """Two windows of the link, one each way, their frames' overhead, and what is said twice on a bad line."""
 
 
+Memory = Mapping[str, bytes]
+"""As `readout.Readout.values` has it."""
+_IDENTITY: Final = frozenset(slot.name for slot in slots.IDENTITY)
+"""Slots that outlive the evidence, which they sign."""
+
+
 class Broken(AssertionError):
     """An invariant does not hold."""
 
 
-def state_of(store: Store) -> LifecycleState:
-    return _state(_held(store, slots.STATE))
+def state_of(memory: Memory) -> LifecycleState:
+    return _state(_held(memory, slots.STATE))
 
 
 # --- the terminal's memory ------------------------------------------------------------------------------------
 
 
-def keys_stay_until_the_intent_is_durable(store: Store, scene: Scene) -> None:
-    if state_of(store) not in TRADING:
+def every_key_is_found_to_begin_with(found: frozenset[str], scene: Scene) -> None:
+    """Who looks for keys finds them while they are there; otherwise it means nothing that they are not found later."""
+    missing = {_slot(name) for name in scene.keys} - found
+    _require(not missing, f"the search does not find {sorted(missing)}")
+
+
+def keys_stay_until_the_intent_is_durable(memory: Memory, scene: Scene, lost: frozenset[str]) -> None:
+    """``lost``: what a tamper took."""
+    if state_of(memory) not in TRADING:
         return
-    changed = {name for name, value in scene.keys.items() if store.get(name) != value}
-    if store.get(slots.DUKPT.key) is not None:
+    changed = {name for name, value in scene.keys.items() if memory.get(name) != value} - lost
+    if slots.DUKPT.key in memory:
         changed.discard(slots.DUKPT.key)  # its registers move on with every message that is prepared
     _require(not changed, f"changed before the intent: {sorted(changed)}")
 
 
-def nothing_is_deleted_before_the_intent(store: Store, scene: Scene) -> None:
-    state = state_of(store)
+def a_tamper_takes_the_keys(memory: Memory, lost: frozenset[str]) -> None:
+    _require(not lost & memory.keys(), f"tampered with, and holds {sorted(lost & memory.keys())}")
+
+
+def nothing_is_deleted_before_the_intent(memory: Memory, scene: Scene) -> None:
+    state = state_of(memory)
     if state not in TRADING:
         return
-    changed = [name for name, value in scene.sold.items() if store.get(name) != value]
+    changed = [name for name, value in scene.sold.items() if memory.get(name) != value]
     _require(not changed, f"changed or deleted: {changed}")
     if state is not LifecycleState.ACTIVE:
-        sealed = _seal(_held(store, slots.SEAL)).body.item_count
-        _require(len(list(store.names(slots.ITEM_PREFIX))) == sealed, "a sealed item is gone")
+        sealed = _seal(_held(memory, slots.SEAL)).body.item_count
+        there = sum(name.startswith(slots.ITEM_PREFIX) for name in memory)
+        _require(there == sealed, "a sealed item is gone")
 
 
-def intent_stands_on_a_receipt(store: Store, scene: Scene) -> None:
-    if state_of(store) in TRADING:
+def intent_stands_on_a_receipt(memory: Memory, scene: Scene) -> None:
+    if state_of(memory) in TRADING:
         return
     _check_receipt(
-        _held(store, slots.RECEIPTS[0]), _held(store, slots.SEAL), scene.site.terminal.acquirer_anchors
+        _held(memory, slots.RECEIPTS[0]), _held(memory, slots.SEAL), scene.site.terminal.acquirer_anchors
     )
 
 
-def evidence_means_empty_slots(store: Store, scene: Scene) -> None:
-    data = store.get(slots.EVIDENCE)
-    if data is not None:
-        full = _full_slots(store, scene)
-        _require(_evidence(data).body.every_slot_is_empty, "the evidence names a full slot")
-        _require(not full, f"evidence, and still there: {full}")
+def evidence_means_empty_slots(evidence: bytes, found: frozenset[str]) -> None:
+    """``found``: slots of which eight bytes lie anywhere in the chips."""
+    left = found - _IDENTITY
+    _require(_evidence(evidence).body.every_slot_is_empty, "the evidence names a full slot")
+    _require(not left, f"evidence, and still there: {sorted(left)}")
 
 
-def keys_are_gone_after_a_boot_with_intent(
-    store: Store, scene: Scene, boots: int, boots_at_intent: int | None
-) -> None:
-    """Called before each byte that goes out."""
-    if boots_at_intent is not None and boots > boots_at_intent:
-        full = _full_slots(store, scene)
-        _require(not full, f"speaks after a boot with an intent, and holds {full}")
+def keys_are_gone_after_a_boot_with_intent(found: frozenset[str]) -> None:
+    """Called before each byte that goes out then."""
+    left = found - _IDENTITY
+    _require(not left, f"speaks after a boot with an intent, and holds {sorted(left)}")
 
 
-def no_secret_is_left(store: Store, scene: Scene) -> None:
-    """At the end: no key's bytes anywhere in the memory; in redeploy and repair the identity stays."""
-    gone = scene.keys if scene.retires else scene.secrets
-    for place in store.names():
-        value = _held(store, place)
-        left = [name for name, key in gone.items() if key in value]
-        _require(not left, f"{left} still in the memory, at {place}")
+def no_secret_is_left(found: frozenset[str], scene: Scene) -> None:
+    """At the end, in any block or slot; in redeploy and repair the identity stays."""
+    left = found if scene.retires else found - _IDENTITY
+    _require(not left, f"{sorted(left)} still in the memory")
 
 
 # --- the acquirer's books -------------------------------------------------------------------------------------
@@ -137,6 +148,20 @@ def books_are_complete(ledger: Ledger, scene: Scene, refused: frozenset[int]) ->
             for one in ledger.totals(context.tid, context.batch)
         )
         _require(totals == books.totals(), f"context {context.index}: totals {totals}, not {books.totals()}")
+
+
+def salvage_is_what_was_sold(salvage: Salvage | None, scene: Scene) -> None:
+    """Every record, and what they add up to, against the oracle."""
+    _require(salvage is not None, "nothing was salvaged")
+    assert salvage is not None
+    _require(salvage.count == len(scene.day), f"{salvage.count} of {len(scene.day)} records salvaged")
+    currencies = {one.index: one.currency for one in scene.site.terminal.settings.contexts}
+    found = {
+        one.currency: (one.debit.count, one.debit.amount, one.credit.count, one.credit.amount)
+        for one in salvage.sums
+    }
+    wanted = oracle.sold_by_currency(scene.day, currencies)
+    _require(found == wanted, f"salvaged {found}, sold {wanted}")
 
 
 def receipt_says_what_the_books_say(receipt: bytes, scene: Scene, refused: frozenset[int]) -> None:
@@ -225,16 +250,16 @@ def _check_receipt(data: bytes, seal: bytes, anchors: Anchors) -> None:
     _require(receipt.body.challenge == _seal(seal).body.challenge, "the receipt answers another challenge")
 
 
-def _full_slots(store: Store, scene: Scene) -> list[str]:
-    return [name for name in scene.secrets if store.get(name) is not None]
+def _slot(name: str) -> str:
+    return name.removeprefix(slots.SLOT_PREFIX)
 
 
 def _booked(one: Posting) -> oracle.Booked:
     return oracle.Booked(one.stan, one.transaction_class.name, one.group.name, one.amount)
 
 
-def _held(store: Store, name: str) -> bytes:
-    value = store.get(name)
+def _held(memory: Memory, name: str) -> bytes:
+    value = memory.get(name)
     _require(value is not None, f"the terminal holds no {name}")
     assert value is not None
     return value

@@ -8,7 +8,7 @@ compared without one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -105,6 +105,18 @@ def books_after(
         if rules.refunds_after and is_late and is_taken:
             refunds[one.group.name, one.amount] += 1
     return Books(frozenset(booked.values()), refunds, tuple(withheld), tuple(turned_down))
+
+
+def sold_by_currency(day: Sequence[Transaction], currencies: Mapping[int, int]) -> dict[int, Totals]:
+    """All that moved money, whether the host heard of it or not. ``currencies``: by context."""
+    sums: dict[int, Totals] = {}
+    for currency in sorted(set(currencies.values())):
+        own = [_booked(one) for one in day if currencies[one.context] == currency]
+        debit = [one.amount for one in own if one.kind in _DEBIT]
+        credit = [one.amount for one in own if one.kind in _CREDIT]
+        if debit or credit:
+            sums[currency] = Totals(len(debit), sum(debit), len(credit), sum(credit))
+    return sums
 
 
 class Proof(NamedTuple):

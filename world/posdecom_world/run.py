@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from typing import Final, ParamSpec
 
 from posdecom_agent import catalogue
+from posdecom_agent.absent import declare_absent
 from posdecom_agent.approach import Access
 from posdecom_agent.job import Job
 from posdecom_agent.journal import Row
-from posdecom_agent.procedure import carry_out
+from posdecom_agent.procedure import Step, carry_out
 from posdecom_agent.storage import StorageError
 from posdecom_agent.trouble import Trouble, trouble_from
 from posdecom_protocol.channel import Channel
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.iso8583 import ENVELOPE_BYTES, decode
-from posdecom_protocol.lifecycle import LifecycleState
-from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer.books import Posting
 from posdecom_simulator.acquirer.desk import Desk, MemoryShelf, Signers
 from posdecom_simulator.acquirer.host import Host
@@ -37,7 +36,10 @@ from posdecom_simulator.world.line import DAMAGE, SILENCE, VirtualLine, Wire
 from posdecom_simulator.world.terminal import YEARS_S, VirtualTerminal
 
 from . import invariants
+from .ending import Unfinished as Unfinished
+from .ending import judge_end
 from .laptop import AgentKilled, Laptop, Watch
+from .memory_watch import MemoryWatch
 from .scene import NOW, Scene, entropy, hsm, scene
 from .stations import MoodyHost, Nobody, VirtualStations
 
@@ -74,18 +76,11 @@ MENDED_BY_A_PERSON: Final = {
 }
 """Troubles that are right only once one of these struck: somebody sets a clock or asks the acquirer."""
 
+WITHOUT_THE_TERMINAL: Final = frozenset({catalogue.SALVAGED, catalogue.ERASE_UNVERIFIED})
+"""Troubles after a tamper that end in a certificate without the terminal."""
+
 P = ParamSpec("P")
 Spells = tuple[tuple[float, float], ...]
-_OF_THE_MEMORY: Final = (
-    invariants.keys_stay_until_the_intent_is_durable,
-    invariants.nothing_is_deleted_before_the_intent,
-    invariants.intent_stands_on_a_receipt,
-    invariants.evidence_means_empty_slots,
-)
-
-
-class Unfinished(AssertionError):
-    """The job did not come to its end, or not to the right one."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +112,13 @@ class World:
         watch = Watch(self._before_append, self._after_append, self._journal_was_opened)
         self._laptops = [Laptop(self.fate, watch) for _ in range(2)]
         self._laptop_is_off_s = 0.0
+        self._is_interrupted = False
         self.canary = invariants.canary(here.day)
         self.agent_rate_bytes_per_s = chance.choice((None, RATE_BYTES_PER_S))
         self.events = hashlib.sha256()
         self.checked: Counter[str] = Counter()
         self.log: Callable[[str], None] = lambda _: None
         self._seen_postings: dict[tuple[str, int], Posting] = {}
-        self._boots_at_intent: int | None = None
-        self._looked_after_changes = -1
         self._spells: set[tuple[Fault, tuple[float, float]]] = set()
         self._ledger_rows, self._shelf = MemoryStore(), MemoryShelf()
         self._moody = MoodyHost(self.fate, frozenset(one.stan for one in here.day))
@@ -165,6 +159,9 @@ class World:
         """By the laptop's clock."""
         return self.line.now + self._laptop_is_off_s
 
+    def host_now(self) -> float:
+        return self.line.now + self._years(Fault.HOST_BEHIND, Fault.HOST_AHEAD)
+
     def desk_now(self) -> float:
         return self.line.now + self._years(Fault.DESK_BEHIND, Fault.DESK_AHEAD)
 
@@ -173,6 +170,20 @@ class World:
         self._laptop_is_off_s = 0.0
         if self.fate.strikes(Fault.OTHER_LAPTOP):
             self._laptops.reverse()
+
+    def before_asking(self) -> None:
+        """Of line, host or desk: another technician may take the cable, and go as far as the command gets."""
+        if self._is_interrupted or not self.fate.strikes(Fault.SECOND_AGENT):
+            return
+        left, is_off_s = self.line.left, self._laptop_is_off_s
+        self._is_interrupted, self._laptop_is_off_s = True, 0.0
+        self._laptops.reverse()
+        try:
+            self.note(f"second agent: {_run_command(self)}")
+        finally:
+            self._laptops.reverse()
+            self._is_interrupted, self._laptop_is_off_s = False, is_off_s
+            self.line.left = left
 
     def agent_has_read(self, job: Job) -> None:
         """Its journal. From the freeze on its clock may say anything: before, an order is over that has not begun."""
@@ -230,19 +241,6 @@ class World:
         self.checked[invariant.__name__] += 1
         invariant(*args, **kwargs)
 
-    def look_at_memory(self) -> None:
-        store, here = self.terminal.store, self.scene
-        if self.terminal.changes == self._looked_after_changes:
-            # they saw this very memory, and it was good
-            self.checked.update(one.__name__ for one in _OF_THE_MEMORY)
-            return
-        for invariant in _OF_THE_MEMORY:
-            self.check(invariant, store, here)
-        self._looked_after_changes = self.terminal.changes
-        if self._boots_at_intent is None and invariants.state_of(store) not in invariants.TRADING:
-            self._boots_at_intent = self.terminal.boots
-            self.books_are_complete()
-
     # --- private
 
     def _years(self, behind: Fault, ahead: Fault) -> float:
@@ -262,16 +260,18 @@ class World:
     def _terminal(
         self, seed: int, channel: Callable[[float | None], Channel], rate_bytes_per_s: float | None
     ) -> VirtualTerminal:
-        return VirtualTerminal(
-            self.scene.memory,
+        image = self.scene.image.copy()
+        self.memory = MemoryWatch(image, self.scene, self.check, self.books_are_complete)
+        self.memory.terminal = VirtualTerminal(
+            image,
             channel,
             entropy(seed, 1),
             self.fate,
             NOW,
             line_rate_bytes_per_s=rate_bytes_per_s,
-            before_change=self.look_at_memory,
-            before_bytes=self._before_bytes,
+            watch=self.memory.hooks(),
         )
+        return self.memory.terminal
 
     def _before_append(self, rows: Sequence[Row]) -> None:
         self.check(invariants.rows_hold_no_card_number, self.canary, rows)
@@ -283,16 +283,6 @@ class World:
         self, acknowledged: Sequence[Row], under_way: Sequence[Row], found: Sequence[Row]
     ) -> None:
         self.check(invariants.the_journal_keeps_its_promise, acknowledged, under_way, found)
-
-    def _before_bytes(self) -> None:
-        self.look_at_memory()
-        self.check(
-            invariants.keys_are_gone_after_a_boot_with_intent,
-            self.terminal.store,
-            self.scene,
-            self.terminal.boots,
-            self._boots_at_intent,
-        )
 
     def _arrived(self, data: bytes, to_left: bool) -> None:
         self.check(invariants.little_is_under_way, self.line.under_way_bytes)
@@ -366,15 +356,19 @@ def decommission(world: World) -> Result:
 
 
 def _attempt(world: World) -> State | str:
-    """The command, once: what the certificate amounts to, or what ended it before."""
     world.agent_starts()
+    return _run_command(world)
+
+
+def _run_command(world: World) -> State | str:
+    """The command, once: what the certificate amounts to, or what ended it before."""
     try:
         with world.laptop.journal() as journal:
             job = Job(journal)
             world.agent_has_read(job)
             job.begin(world.scene.order)
-            carry_out(job, world.stations, lambda step, text: world.note(f"step {step.value} {text}"))
-            return _judge_end(world, job)
+            _bring_to_its_end(world, job)
+            return judge_end(world, job)
     except AgentKilled:
         if world.fate.strikes(Fault.OLD_JOURNAL):
             world.laptop.lose_rows(world.fate.plan.old_journal_share)
@@ -386,23 +380,17 @@ def _attempt(world: World) -> State | str:
         return f"{trouble.entry.name}: {trouble.cause}"
 
 
-def _judge_end(world: World, job: Job) -> State:
-    """The money, the keys and the paper, each at its place."""
-    world.look_at_memory()
-    world.check(invariants.no_secret_is_left, world.terminal.store, world.scene)
-    world.books_are_complete()
-    wanted = LifecycleState.RETIRED if world.scene.retires else LifecycleState.BLANK
-    _require(invariants.state_of(world.terminal.store) is wanted, f"the terminal is not {wanted.name}")
-    _require(job.certificate is not None and job.closure is not None, "no certificate or no closure")
-    assert job.certificate is not None and job.closure is not None
-    world.check(invariants.no_card_number, world.canary, job.certificate, "in the certificate")
-    world.check(invariants.receipt_says_what_the_books_say, job.receipts[0], world.scene, world.refused)
-    state = judge(job.certificate + job.closure, world.scene.site.technician.anchors).state
-    wanted_states = (State.COMPLETE, State.EXCEPTIONS)
-    _require(state in wanted_states, f"the certificate amounts to {state.name}")
-    return state
+def _bring_to_its_end(world: World, job: Job) -> None:
+    """Where a tamper has made that impossible, what the trouble advises: certify without the terminal."""
 
+    def tell(step: Step, text: str) -> None:
+        world.note(f"step {step.value} {text}")
 
-def _require(holds: bool, reason: str) -> None:
-    if not holds:
-        raise Unfinished(reason)
+    try:
+        carry_out(job, world.stations, tell)
+    except Trouble as trouble:
+        if trouble.entry not in WITHOUT_THE_TERMINAL or not world.terminal.is_tampered:
+            raise
+        world.note(f"{trouble.entry.name}: {trouble.cause}")
+        declare_absent(job)
+        carry_out(job, world.stations, tell)

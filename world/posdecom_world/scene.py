@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -16,26 +17,44 @@ from posdecom_protocol.certificates import Role, Signer, validate
 from posdecom_protocol.channel import Channel, TlsChannel, client_context, server_context
 from posdecom_protocol.documents import issue
 from posdecom_protocol.documents.order import Action, AfterCutoff, Mode, Order, Preauths, Reason
-from posdecom_protocol.secret import Secret
+from posdecom_protocol.secret import BytesLike, Secret
 from posdecom_simulator.acquirer.books import Posting
 from posdecom_simulator.acquirer.hsm import Hsm
+from posdecom_simulator.forensics.record import Entry, Kind, Note
 from posdecom_simulator.history import read_history, write_history
+from posdecom_simulator.memory.flash import FlashShape
+from posdecom_simulator.memory.flash_layout import RETIRED, RETIRED_AT
+from posdecom_simulator.memory.image import Geometry, Image
+from posdecom_simulator.memory.survey import Use, survey_flash
 from posdecom_simulator.population import Transaction, populate
 from posdecom_simulator.provision import provision, seeded
 from posdecom_simulator.site import AcquirerSite, SiteTerminal
 from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.freeze import transactions
+from posdecom_simulator.terminal.hardware import HardwareStore, Place, place_of
 from posdecom_simulator.terminal.personalise import personalise
-from posdecom_simulator.terminal.store import MemoryStore
+from posdecom_simulator.terminal.recording import RecordingStore
 from posdecom_simulator.world.channel import StubChannel
 
 from . import oracle
+from .readout import Readout
 
 NOW: Final = 1_800_000_000.0
 """2027-01-15T08:00:00Z: when every run begins."""
 OPENED: Final = int(NOW) - 86_400
 SITE_SEED: Final = 7
 SERIAL: Final = "PD-000001"
+
+BLOCK_BYTES: Final = 4096
+"""And as many a page: one entry is one operation, which tears in the middle."""
+BLOCKS_MIN: Final = 21
+BLOCKS_RETIRED: Final = 3
+"""Of a worn flash."""
+WORN_OUT_OF: Final = 4
+"""One terminal in so many has one."""
+KEYS_EVERY: Final = 16
+RECORDS_PER_BLOCK: Final = 5
+"""With what is prepared of them; beside them there is room for the proofs, and a log that went round has to collect."""
 
 Tap = Callable[[bytes], None]
 
@@ -73,8 +92,12 @@ class Scene:
     retires: bool
     """Else the identity stays, for a terminal that is used again."""
     rules: oracle.Rules
+    image: Image
+    """The terminal's chips, as the technician finds them; to be copied."""
     memory: Mapping[str, bytes]
-    """The terminal's, as the technician finds it."""
+    """What lies in them, as it lies there."""
+    entries: tuple[Entry, ...]
+    """Every secret that went into them so far."""
     posted: tuple[Posting, ...]
     """The acquirer's books, as the technician finds them."""
 
@@ -92,6 +115,11 @@ class Scene:
     def keys(self) -> Mapping[str, bytes]:
         """The identity's, too."""
         return {**self.secrets, **{slot.key: self.memory[slot.key] for slot in slots.IDENTITY}}
+
+    def taken_by_a_tamper(self, *, with_identity: bool) -> frozenset[str]:
+        """Keys that lie where the battery holds them."""
+        places = {Place.SRAM, *((Place.SECURE_ELEMENT,) if with_identity else ())}
+        return frozenset(name for name in self.keys if place_of(name) in places)
 
     @cached_property
     def sold(self) -> Mapping[str, bytes]:
@@ -127,8 +155,15 @@ def scene(seed: int, records: int) -> Scene:
     contexts = here.terminal.settings.contexts
     day = populate(seed, records, contexts, OPENED)
     order = _order(here, day, chance)
-    store = MemoryStore()
-    personalise(store, here.terminal, day)
+    entries: list[Entry] = []
+
+    def note(slot: str, kind: Kind, values: Iterable[BytesLike]) -> None:
+        entries.append(Entry(slot, kind, tuple(map(bytes, values))))
+
+    is_worn = chance.randrange(WORN_OUT_OF) == 0
+    image = _lived(records, entropy(seed, 3), note, is_worn=is_worn)
+    store = RecordingStore(HardwareStore(image), note)
+    personalise(store, here.terminal, day, note)
     return Scene(
         site=here,
         day=day,
@@ -139,9 +174,32 @@ def scene(seed: int, records: int) -> Scene:
             refunds_after=order.after_cutoff is AfterCutoff.REFUND,
             voids_preauths=order.preauths is Preauths.VOID,
         ),
-        memory={name: store.get(name) or b"" for name in store.names()},
+        image=image,
+        memory=Readout(image, ()).values(),
+        entries=tuple(entries),
         posted=tuple(read_history(write_history(contexts, transactions(store)), hsm(here))),
     )
+
+
+def _lived(records: int, fresh: Callable[[int], bytes], note: Note, *, is_worn: bool) -> Image:
+    """The chips of a terminal before this day: they have held keys that were replaced since, and so much else that the
+    log has gone round. A worn flash has retired blocks, with what was in them."""
+    blocks = BLOCKS_MIN + records // RECORDS_PER_BLOCK + (BLOCKS_RETIRED if is_worn else 0)
+    flash = FlashShape(blocks, BLOCK_BYTES, BLOCK_BYTES)
+    image = Image.new(Geometry(flash, sram_bytes=12 * 2048, secure_element_bytes=6 * 256))
+    store = RecordingStore(HardwareStore(image, entropy=fresh), note)
+    keys = [slot for slot in slots.ERASE_ORDER if slot not in (slots.DUKPT, slots.DUKPT_TDES)]
+    scrap = slots.item_name(1)
+    for turn in range(2 * blocks):
+        if turn % KEYS_EVERY == 0:
+            store.put({slot.key: fresh(slot.key_bytes) for slot in keys})
+        store.put({scrap: bytes(BLOCK_BYTES // 2)})
+    store.erase((scrap,))
+    if is_worn:
+        spare = (one.block for one in survey_flash(image) if one.use is Use.SPARE and not one.is_blank)
+        for block in islice(spare, BLOCKS_RETIRED):
+            image.flash().program(block * BLOCK_BYTES + RETIRED_AT, RETIRED)
+    return image
 
 
 def hsm(here: Site) -> Hsm:
@@ -170,4 +228,5 @@ def _order(here: Site, day: tuple[Transaction, ...], chance: random.Random) -> O
         preauths=chance.choice(list(Preauths)),
         actions=(Action.FLUSH, Action.ERASE),
         issuer=here.acquirer.settings.issuer,
+        revoke=(bytes(here.terminal.keys.initial_key_id),),
     )

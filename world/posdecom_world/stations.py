@@ -67,6 +67,7 @@ class VirtualPort(Nobody):
 
     def read(self, timeout_s: float) -> bytes:
         line = self._world.line
+        self._world.before_asking()
         self._world.let_pass(max(timeout_s, TURN_S), lambda: bool(self._incoming) or not line.is_plugged)
         if not line.is_plugged and not self._incoming:
             raise LinkLost("the line", "unplugged")
@@ -141,11 +142,12 @@ class VirtualConnection:
         pass
 
     def _ask(self, message: bytes) -> None:
+        self._world.before_asking()
         fate, now = self._world.fate, self._world.line.now
         if fate.strikes(Fault.HOST_CUT):
             self._is_broken = True
             return
-        answer = self._world.host.answer(message, now)
+        answer = self._world.host.answer(message, self._world.host_now())
         self._world.host_was_asked(message, answer)
         struck = {
             fault: fate.strikes(fault)
@@ -238,6 +240,7 @@ class VirtualStations:
 
     def _exchange(self, method: str, url: str, body: bytes | None, media_type: str) -> tuple[int, bytes]:
         world = self.world
+        world.before_asking()
         world.let_pass(HOST_ANSWERS_S)
         if world.fate.strikes(Fault.DESK_AWAY):
             raise ConnectionRefusedError("nobody at the desk")
@@ -257,5 +260,7 @@ class VirtualStations:
                 return desk.poll_seal(digest)
             case ["certificates"]:
                 return desk.post_certificate(body, now)
+            case ["salvages"]:
+                return desk.post_salvage(body)
             case _:
                 return Answer(404, b"")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,9 +41,11 @@ class _Needle:
 
 
 class Search:
-    """Everything to look for, from the entries of secrets files."""
+    """Everything to look for, from the entries of secrets files; in every form, or in those that ``forms`` makes."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(
+        self, entries: Iterable[Entry], forms: Callable[[bytes], Iterable[Rendering]] = renderings
+    ) -> None:
         kept = tuple(entries)
         self.live: Final = live(kept)
         by_value: dict[bytes, str] = {}
@@ -52,9 +54,7 @@ class Search:
                 by_value.setdefault(value, entry.slot)
         self.values: Final = len(by_value)
         needles = [
-            _Needle(slot, value, rendering)
-            for value, slot in by_value.items()
-            for rendering in renderings(value)
+            _Needle(slot, value, rendering) for value, slot in by_value.items() for rendering in forms(value)
         ]
         self._places: dict[int, list[tuple[_Needle, int]]] = {}
         """First bytes of a window: needles, and where in each the window begins."""

@@ -41,6 +41,11 @@ class Fault(StrEnum):
     """Events: bytes delivered."""
     POWER_CUT = "power cut"
     """Events: changes of the terminal's memory; the one that is named does not happen."""
+    FLASH_CUT = "flash cut"
+    """Events: operations of the memory's chips (program, erase, write); the power fails in this one, before, at its end
+    or in between."""
+    TAMPER = "tamper"
+    """Events: operations of the chips, and times that the terminal says something: its tamper circuit strikes, once."""
     CLOCK_RESET = "clock reset"
     """Events: boots of a terminal that is frozen or further; its clock then begins in 1970."""
     CLOCK_AHEAD = "clock ahead"
@@ -50,6 +55,9 @@ class Fault(StrEnum):
     LAPTOP_AHEAD = "laptop clock ahead"
     OTHER_LAPTOP = "other laptop"
     """Events: starts of the agent; from now on another laptop goes on, with its own journal."""
+    SECOND_AGENT = "second agent"
+    """Events: what the agent asks of line, host and desk; before it another laptop takes the cable and runs the same
+    command, from its own journal."""
     KILL_BEFORE = "kill before"
     """Events: appends to the journal; the agent dies before it is durable..."""
     KILL_AFTER = "kill after"
@@ -88,6 +96,9 @@ class Fault(StrEnum):
     """Events: advices that the host judges."""
     HOST_DISAGREES = "host disagrees"
     """Events: card groups of which the host compares totals."""
+    HOST_BEHIND = "host clock behind"
+    """Events: messages to the host; its clock is years behind in this one..."""
+    HOST_AHEAD = "host clock ahead"
     DESK_AWAY = "desk away"
     """Events: calls to the desk; nobody is there..."""
     DESK_ANSWER_LOST = "desk answer lost"
@@ -107,11 +118,14 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
     {
         Fault.UNPLUG: 14_000,
         Fault.POWER_CUT: 110,
+        Fault.FLASH_CUT: 200,
+        Fault.TAMPER: 220,
         Fault.CLOCK_RESET: 3,
         Fault.CLOCK_AHEAD: 3,
         Fault.LAPTOP_BEHIND: 3,
         Fault.LAPTOP_AHEAD: 3,
         Fault.OTHER_LAPTOP: 3,
+        Fault.SECOND_AGENT: 90,
         Fault.KILL_BEFORE: 45,
         Fault.KILL_AFTER: 45,
         Fault.OLD_JOURNAL: 3,
@@ -130,6 +144,8 @@ CHANCES: Final[Mapping[Fault, int]] = MappingProxyType(
         Fault.ANSWER_LATE: 14,
         Fault.ANSWER_TWICE: 14,
         Fault.HOST_CONTRADICTS: 14,
+        Fault.HOST_BEHIND: 14,
+        Fault.HOST_AHEAD: 14,
         Fault.HOST_REFUSES: 2,
         Fault.HOST_DISAGREES: 4,
         Fault.DESK_AWAY: 4,
@@ -153,6 +169,9 @@ NOISE_MAX: Final[Mapping[Fault, float]] = MappingProxyType(
         Fault.REPLAY: 0.1,
     }
 )
+RECOVERY_OPERATIONS: Final = 12
+"""A power cut inside an operation is followed by another one while the terminal recovers, or soon after."""
+LUCK_MAX: Final = 2**16
 STALL_S_MAX: Final = 8.0
 """Exaggerated, longer than either end waits before it gives a connection up."""
 RUN_S: Final = 6.0
@@ -175,7 +194,13 @@ class FaultPlan:
     old_journal_share: float = 0.5
     """How much of the journal an older copy has."""
     luck: int = 0
-    """Which sectors of the agent's disk survive where they are shuffled, and which bit of a byte is flipped."""
+    """Which sectors of the agent's disk survive where they are shuffled, which bit of a byte is flipped, how an
+    operation of a chip ends in which the power fails, and what a tamper reaches."""
+
+    @property
+    def tamper_reaches_identity(self) -> bool:
+        """Else the secure element keeps its keys, as when a battery is empty."""
+        return bool(random.Random(f"tamper {self.luck}").getrandbits(1))
 
     @classmethod
     def only(cls, fault: Fault, *numbers: int) -> FaultPlan:
@@ -214,10 +239,13 @@ def draw(chance: random.Random) -> FaultPlan:
             spells[fault] = tuple(_stall(chance, scale) for _ in range(1 + chance.randrange(2)))
         else:
             count = 1 + chance.randrange(2 * scale)
-            at[fault] = frozenset(1 + chance.randrange(CHANCES[fault]) for _ in range(count))
+            numbers = [1 + chance.randrange(CHANCES[fault]) for _ in range(count)]
+            if fault is Fault.FLASH_CUT:
+                numbers += [number + 1 + chance.randrange(RECOVERY_OPERATIONS) for number in numbers]
+            at[fault] = frozenset(numbers)
     quality = Noise(**noise)  # type: ignore[arg-type]  # no name in NOISE_MAX is that of a length
     stalls, mismatches, drips = (spells.get(fault, ()) for fault in _SPELLS)
-    return FaultPlan(quality, stalls, mismatches, drips, at, chance.random())
+    return FaultPlan(quality, stalls, mismatches, drips, at, chance.random(), chance.randrange(LUCK_MAX))
 
 
 def _stall(chance: random.Random, scale: int) -> tuple[float, float]:

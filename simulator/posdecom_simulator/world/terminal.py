@@ -1,20 +1,28 @@
 """A terminal in virtual time, as the right end of a line: it is switched on, loses its power, and comes back.
 
-What survives is its memory alone. A power cut strikes before a change of the memory; front, terminal and everything
-that they held in between are gone, the line hears nothing, and `BOOT_S` later the terminal boots on what is left.
+What survives is what its chips hold. The power fails before a change of the memory, or in any operation of a chip;
+front, terminal, the store's index and everything that they held in between are gone, the line hears nothing, and
+`BOOT_S` later the terminal boots on what is left. A tamper zeroes the battery-backed chips at once, and the terminal
+starts again too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 from posdecom_protocol.channel import Channel
 from posdecom_protocol.lifecycle import LifecycleState
 
+from ..forensics.record import Note, note_nothing
+from ..memory.image import Image
+from ..memory.supply import Operation, Outcome, PowerCut
 from ..terminal.front import Front
-from ..terminal.store import MemoryStore, PowerCut
+from ..terminal.hardware import HardwareStore, tamper
+from ..terminal.recording import RecordingStore
+from ..terminal.store import Store
 from ..terminal.terminal import Entropy, Terminal
 from .faults import Fate, Fault
 
@@ -26,34 +34,67 @@ YEARS_S: Final = 10 * 365.25 * 86_400
 CLOCK_GRAIN_S: Final = 1e-6
 """Rounding between two clocks must not make a timer due and not due at once."""
 
+OUTCOMES: Final = tuple(Outcome)
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on. ``before_change``: of a value; ``before_operation``: of a chip; ``before_bytes``: each time that
+    the terminal says something; ``after_cut``: the power is gone; ``note``: secrets that go into the memory."""
+
+    before_change: Callable[[], None] = _nothing
+    before_operation: Callable[[Operation], None] = _nothing
+    before_bytes: Callable[[], None] = _nothing
+    after_cut: Callable[[], None] = _nothing
+    note: Note = note_nothing
+
+
+class _ChangeByChange(RecordingStore):
+    """Says so before each value that changes; they change one by one."""
+
+    def __init__(self, store: Store, note: Note, before_change: Callable[[], None]) -> None:
+        super().__init__(store, note)
+        self._before_change = before_change
+
+    def put(self, values: Mapping[str, bytes]) -> None:
+        for name, value in values.items():
+            self._before_change()
+            super().put({name: value})
+
+    def erase(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            self._before_change()
+            super().erase((name,))
+
 
 class VirtualTerminal:
-    """``values``: what the memory holds when it is switched on first. ``channel`` makes this end of one, told
-    whether dates are to be judged. ``before_change`` and ``before_bytes`` let the
-    world look at it before each change of the memory and before each time that it says something."""
+    """``image``: its chips, as they are when it is switched on first; they are changed. ``channel`` makes this end of
+    one, told whether dates are to be judged."""
 
     def __init__(
         self,
-        values: Mapping[str, bytes],
+        image: Image,
         channel: Callable[[float | None], Channel],
         entropy: Entropy,
         fate: Fate,
         now: float,
         *,
         line_rate_bytes_per_s: float | None = None,
-        before_change: Callable[[], None] = lambda: None,
-        before_bytes: Callable[[], None] = lambda: None,
+        watch: Watch | None = None,
     ) -> None:
-        self.store = MemoryStore(self._change, values)
+        self.image = image
         self.boots = 0
-        self.changes = 0
-        """Of the memory, the one under way included: between two looks with the same number it stays as it is."""
+        self.is_tampered = False
+        self.has_lost_identity = False
         self._channel = channel
         self._entropy = entropy
         self._fate = fate
         self._rate = line_rate_bytes_per_s
-        self._before_change = before_change
-        self._before_bytes = before_bytes
+        self._watch = watch or Watch()
         self._front: Front | None = None
         self._wake_at = -inf
         """By its own clock: before, and while it hears nothing, a turn would do nothing."""
@@ -72,15 +113,17 @@ class VirtualTerminal:
                 return b""
             front.tick(own)
             data = front.bytes_to_send(own)
+            if data:
+                self._maybe_tamper()
             if front.is_restart_due(own):
                 self._switch_off(now)
         except PowerCut:
-            self._switch_off(now)
+            self._cut(now)
             return b""
         due = front.deadline()
         self._wake_at = inf if due is None else due
         if data:
-            self._before_bytes()
+            self._watch.before_bytes()
         return data
 
     def receive(self, data: bytes, now: float) -> None:
@@ -91,7 +134,7 @@ class VirtualTerminal:
         try:
             self._front.receive(data, now + self._clock_offset_s)
         except PowerCut:
-            self._switch_off(now)
+            self._cut(now)
 
     def deadline(self) -> float | None:
         if self._front is None:
@@ -100,11 +143,29 @@ class VirtualTerminal:
 
     # --- private
 
-    def _change(self) -> None:
-        self._before_change()
-        self.changes += 1
+    def _before_change(self) -> None:
+        self._watch.before_change()
         if self._fate.strikes(Fault.POWER_CUT):
             raise PowerCut("cut by the world")
+
+    def _supply(self, operation: Operation) -> Outcome | None:
+        self._watch.before_operation(operation)
+        self._maybe_tamper()
+        if self._fate.strikes(Fault.FLASH_CUT):
+            return OUTCOMES[(self._fate.seen[Fault.FLASH_CUT] + self._fate.plan.luck) % len(OUTCOMES)]
+        return None
+
+    def _maybe_tamper(self) -> None:
+        """The battery-backed memory is gone before the processor knows, which then starts again."""
+        if not self.is_tampered and self._fate.strikes(Fault.TAMPER):
+            self.is_tampered = True
+            self.has_lost_identity = self._fate.plan.tamper_reaches_identity
+            tamper(self.image, reaches_identity=self.has_lost_identity)
+            raise PowerCut("tampered with by the world")
+
+    def _cut(self, now: float) -> None:
+        self._switch_off(now)
+        self._watch.after_cut()
 
     def _switch_off(self, now: float) -> None:
         self._front = None
@@ -115,7 +176,9 @@ class VirtualTerminal:
         if now < self._up_at:
             return None
         self.boots += 1
-        terminal = Terminal.boot(self.store, self._entropy)
+        chips = HardwareStore(self.image, self._supply, entropy=self._entropy)
+        store = _ChangeByChange(chips, self._watch.note, self._before_change)
+        terminal = Terminal.boot(store, self._entropy)
         if terminal.life.state is not LifecycleState.ACTIVE:
             if self._fate.strikes(Fault.CLOCK_RESET):
                 self._clock_offset_s = -now

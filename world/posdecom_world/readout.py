@@ -1,0 +1,144 @@
+"""What lies in a terminal's chips, read from their plain bytes: not what its firmware believes.
+
+Flash blocks and slots are read again only where an operation touched them: a session has hundreds of operations, and
+each is looked at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from posdecom_simulator.forensics.forms import Form, Rendering
+from posdecom_simulator.forensics.record import Entry
+from posdecom_simulator.forensics.search import Search
+from posdecom_simulator.memory import flash_layout as layout
+from posdecom_simulator.memory.image import FLASH, REGIONS, SECURE_ELEMENT, SRAM, Image
+from posdecom_simulator.memory.slot_memory import read_slots
+from posdecom_simulator.memory.supply import Operation
+
+
+class _Part(NamedTuple):
+    """One live entry, or one filled slot."""
+
+    name: str
+    version: int
+    number: int
+    is_last: bool
+    value: bytes
+
+
+Unit = tuple[str, int]
+"""A region and a block of it; the other chips are one block each."""
+
+
+class Readout:
+    """Of one image, whose owner tells of every operation (`touched`). ``entries``: what was secret so far."""
+
+    def __init__(self, image: Image, entries: Iterable[Entry]) -> None:
+        self._image = image
+        self._entries = list(entries)
+        self._search: Search | None = None
+        self._parts: dict[Unit, list[_Part]] = {}
+        self._found: dict[Unit, frozenset[str]] = {}
+        self._values: Mapping[str, bytes] | None = None
+        self._blocks: Final = image.geometry.flash.blocks
+        self._block_bytes: Final = image.geometry.flash.block_bytes
+
+    # --- what changes
+
+    def touched(self, operation: Operation) -> None:
+        region, _, start, _ = operation
+        self._forget((region, start // self._block_bytes if region == FLASH else 0))
+
+    def struck(self) -> None:
+        """The tamper circuit went through the battery-backed chips."""
+        for region in (SRAM, SECURE_ELEMENT):
+            self._forget((region, 0))
+
+    def note(self, entry: Entry) -> None:
+        """One more secret goes into the memory."""
+        self._entries.append(entry)
+        self._search = None
+        self._found.clear()
+
+    # --- what is there
+
+    def values(self) -> Mapping[str, bytes]:
+        """As a boot that is perfect would find them: of each name the newest value that is whole; as they lie there,
+        master keys wrapped."""
+        if self._values is None:
+            self._values = dict(_newest(part for unit in self._units() for part in self._read(unit)))
+        return self._values
+
+    def secrets(self) -> frozenset[str]:
+        """Slots of which any eight bytes that were ever in them lie anywhere: in use, stale, spare or retired."""
+        return frozenset().union(*map(self._search_unit, self._units()))
+
+    # --- private
+
+    def _units(self) -> Iterator[Unit]:
+        yield from ((FLASH, block) for block in range(self._blocks))
+        yield from ((region, 0) for region in REGIONS if region != FLASH)
+
+    def _forget(self, unit: Unit) -> None:
+        self._parts.pop(unit, None)
+        self._found.pop(unit, None)
+        self._values = None
+
+    def _content(self, unit: Unit) -> bytes:
+        region, block = unit
+        cells = self._image.cells[region]
+        if region != FLASH:
+            return bytes(cells)
+        return bytes(cells[block * self._block_bytes : (block + 1) * self._block_bytes])
+
+    def _read(self, unit: Unit) -> list[_Part]:
+        parts = self._parts.get(unit)
+        if parts is None:
+            content = self._content(unit)
+            parts = list(_in_block(content) if unit[0] == FLASH else self._in_slots(unit[0], content))
+            self._parts[unit] = parts
+        return parts
+
+    def _in_slots(self, region: str, content: bytes) -> Iterator[_Part]:
+        geometry = self._image.geometry
+        slot_bytes = geometry.sram_slot_bytes if region == SRAM else geometry.secure_element_slot_bytes
+        for one in read_slots(content, slot_bytes):
+            yield _Part(one.name, one.version, 0, True, one.value)
+
+    def _search_unit(self, unit: Unit) -> frozenset[str]:
+        found = self._found.get(unit)
+        if found is None:
+            if self._search is None:
+                self._search = Search(self._entries, _raw)
+            found = frozenset(find.slot for find in self._search.look(unit[0], self._content(unit)))
+            self._found[unit] = found
+        return found
+
+
+def _raw(value: bytes) -> Iterator[Rendering]:
+    """The other forms are looked for by tests of their own; a terminal's firmware makes none of them."""
+    yield Rendering(Form.RAW, value)
+
+
+def _in_block(block: bytes) -> Iterator[_Part]:
+    if layout.read_header(block).opening is None:
+        return
+    for one in layout.read_entries(block):
+        if one.is_live:
+            yield _Part(one.name, one.version, one.part, one.is_last, block[one.value_offset : one.end])
+
+
+def _newest(parts: Iterable[_Part]) -> Iterator[tuple[str, bytes]]:
+    """Of each name the highest version of which every part is there."""
+    by_version: dict[str, dict[int, dict[int, _Part]]] = defaultdict(lambda: defaultdict(dict))
+    for part in parts:
+        by_version[part.name][part.version][part.number] = part
+    for name, versions in by_version.items():
+        for _, found in sorted(versions.items(), reverse=True):
+            ordered = [found[number] for number in sorted(found)]
+            if ordered[-1].is_last and len(ordered) == ordered[-1].number + 1:
+                yield name, b"".join(part.value for part in ordered)
+                break
