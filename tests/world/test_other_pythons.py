@@ -78,13 +78,14 @@ def installed(python: Path, folder: Path) -> Path:
     """The interpreter of an environment with the project; skipped where the package index is out of reach."""
     made = folder / "venv"
     inside = made / "bin" / "python"
+    commands: list[list[str | Path]]
     if uv := shutil.which("uv"):
         commands = [
             [uv, "venv", "-q", "--python", python, made],
             [uv, "pip", "install", "-q", "--python", inside],
         ]
     else:
-        pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         commands = [[python, "-m", "venv", made], pip]
     for command in (commands[0], [*commands[1], f"posdecom[world] @ {ROOT.as_uri()}"]):
         try:
