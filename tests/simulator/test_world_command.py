@@ -74,5 +74,5 @@ def test_totals_count_failures_and_name_every_kind_that_never_struck() -> None:
     totals.add(run(3, 1, plan=FaultPlan.only(Fault.POWER_CUT, 7)))
     totals.add(Failure(4, "A", "Broken: a key is gone"))
     assert (totals.results, totals.fired, len(totals.failures)) == (1, Counter({Fault.POWER_CUT: 1}), 1)
-    assert len(totals.shortcomings()) == len(Fault)
+    assert sum(one.endswith("ever struck") for one in totals.shortcomings()) == len(Fault) - 1
     assert "only 0 of 1 seeds had 2 kinds of fault" in totals.shortcomings()
