@@ -133,12 +133,16 @@ def _in_block(block: bytes) -> Iterator[_Part]:
 
 def _newest(parts: Iterable[_Part]) -> Iterator[tuple[str, bytes]]:
     """Of each name the highest version of which every part is there."""
-    by_version: dict[str, dict[int, dict[int, _Part]]] = defaultdict(lambda: defaultdict(dict))
+    newest: dict[str, _Part] = {}
+    pieces: dict[tuple[str, int], dict[int, _Part]] = defaultdict(dict)
     for part in parts:
-        by_version[part.name][part.version][part.number] = part
-    for name, versions in by_version.items():
-        for _, found in sorted(versions.items(), reverse=True):
-            ordered = [found[number] for number in sorted(found)]
-            if ordered[-1].is_last and len(ordered) == ordered[-1].number + 1:
-                yield name, b"".join(part.value for part in ordered)
-                break
+        if part.number or not part.is_last:
+            pieces[part.name, part.version][part.number] = part
+        elif part.name not in newest or part.version > newest[part.name].version:
+            newest[part.name] = part
+    for (name, version), found in pieces.items():
+        ordered = [found[number] for number in sorted(found)]
+        is_whole = ordered[-1].is_last and len(ordered) == ordered[-1].number + 1
+        if is_whole and (name not in newest or version > newest[name].version):
+            newest[name] = _Part(name, version, 0, True, b"".join(part.value for part in ordered))
+    return ((name, part.value) for name, part in newest.items())
