@@ -1,6 +1,7 @@
 """One decommission as the journal knows it. Everything here is derived from rows; nothing is remembered beside them.
 
-Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence), ``outcome`` (sequence: SHA-256 of the answer and its
+Row kinds: ``order`` (0), ``seal`` (0), ``item`` (sequence, on top of the rows of items that are void), ``void`` (0 ...:
+the items before it are not the seal's, and count no more), ``outcome`` (sequence: SHA-256 of the answer and its
 meaning), ``settled`` (context), ``again`` (sequence), ``receipt`` (1, 2), ``erasing`` (0),
 ``replacement`` (0), ``evidence`` (0), ``certificate`` and its ``closure`` (0; then one more for each that supersedes
 the one before),
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 from posdecom_protocol import cbor
@@ -55,6 +56,8 @@ class Job:
         self._order: Signed[Order] | None = None
         self._seal: Signed[Seal] | None = None
         self._stored = 0
+        self._void = 0
+        """Rows of items that turned out not to be the seal's; they stay in the journal, before all others."""
         self._head = CHAIN_START
         self._outcomes: dict[int, Outcome] = {}
         self._salvage = SalvageCount()
@@ -198,12 +201,12 @@ class Job:
         return decode_item(self.item_bytes(sequence))
 
     def item_bytes(self, sequence: int) -> bytes:
-        data = self._journal.find("item", sequence)
+        data = self._journal.find("item", self._void + sequence)
         assert data is not None, "asked for an item that is not in custody"
         return data
 
     def items(self) -> Iterator[bytes]:
-        return (row.body for row in self._journal.rows("item"))
+        return (row.body for row in islice(self._journal.rows("item"), self._void, None))
 
     @property
     def answers(self) -> int:
@@ -251,7 +254,8 @@ class Job:
             self._add([Row("seal", 0, data)])
 
     def keep_items(self, first: int, items: Sequence[bytes]) -> None:
-        """Take items ``first`` ... into custody; the last one must close the seal's chain."""
+        """Take items ``first`` ... into custody. The last one must close the seal's chain; where it does not, nobody
+        can say which of them is wrong: all are void, and the next visit reads them anew."""
         assert self.seal is not None, "items before the seal"
         if not items or first != self._stored + 1 or self._stored + len(items) > self.seal.body.item_count:
             raise DocumentError("items", N_("came out of sequence"))
@@ -260,8 +264,11 @@ class Job:
             _require_item(item)
             head = chain(head, sequence, item)
         if self._stored + len(items) == self.seal.body.item_count and head != self.seal.body.head:
-            raise DocumentError("items", N_("do not add up to the seal's chain head"))
-        self._add([Row("item", sequence, item) for sequence, item in enumerate(items, first)])
+            self._void_items()
+            raise DocumentError(
+                "items", N_("do not add up to the seal's chain head, and are dropped: read them again")
+            )
+        self._add([Row("item", self._void + sequence, item) for sequence, item in enumerate(items, first)])
 
     def keep_salvaged(self, message: Salvaged) -> None:
         """Take the next records of a tampered terminal into custody. Nobody signed them; the desk checks their MACs."""
@@ -337,6 +344,10 @@ class Job:
 
     # --- private -----------------------------------------------------------------------------------
 
+    def _void_items(self) -> None:
+        if self._stored:
+            self._add([Row("void", self._journal.count("void"), b"")])
+
     def _add(self, rows: Sequence[Row]) -> None:
         self._journal.append(rows)
         for row in rows:
@@ -347,6 +358,8 @@ class Job:
             case "item":
                 self._stored += 1
                 self._head = chain(self._head, self._stored, row.body)
+            case "void":
+                self._void, self._stored, self._head = self._void + self._stored, 0, CHAIN_START
             case "salvaged":
                 message = read_salvaged(row.body)
                 self._salvage = self._salvage.after(message.records)

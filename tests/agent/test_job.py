@@ -267,14 +267,38 @@ def test_a_bulk_with_one_bad_item_is_refused_as_a_whole(case: Case) -> None:
     assert job.items_stored == 0
 
 
-def test_the_last_item_closes_the_chain_or_is_refused(case: Case) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_last_item_closes_the_chain_or_is_refused(case: Case, at_once: bool) -> None:
     job = begin_job(case)
     job.keep_seal(case.seal)
-    job.keep_items(1, case.items[:-1])
-    with pytest.raises(DocumentError, match="items: do not add up to the seal's chain head"):
-        job.keep_items(len(case.items), [case.items[0]])
-    job.keep_items(len(case.items), case.items[-1:])
+    if not at_once:
+        job.keep_items(1, case.items[:-1])
+    wrong = [*case.items[job.items_stored : -1], case.items[0]]
+    with pytest.raises(DocumentError, match="items: do not add up to the seal's chain head, and are dropped"):
+        job.keep_items(job.items_stored + 1, wrong)
+    assert (job.items_stored, list(job.items())) == (0, [])
+    job.keep_items(1, case.items)
     assert job.custody_is_complete
+
+
+def test_one_wrong_item_among_those_read_costs_a_second_reading_and_is_never_handed_on(case: Case) -> None:
+    """Whoever had the line in between told it; only the last item shows that one of them is not the seal's."""
+    job = begin_job(case)
+    job.keep_seal(case.seal)
+    for _ in range(2):
+        job.keep_items(1, [case.items[1], *case.items[1:-2]])
+        with pytest.raises(DocumentError, match="are dropped: read them again"):
+            job.keep_items(len(case.items) - 1, case.items[-2:])
+        assert facts(again(job)) == facts(job)
+        assert job.items_stored == 0
+    job.keep_items(1, case.items[:5])
+    job = again(job)
+    assert list(job.items()) == list(case.items[:5])
+    job.keep_items(6, case.items[5:])
+    for made in (job, again(job)):
+        assert made.custody_is_complete
+        assert list(made.items()) == list(case.items)
+        assert [made.item_bytes(sequence) for sequence in range(1, len(case.items) + 1)] == list(case.items)
 
 
 @pytest.mark.parametrize("sequence", [0, 10_000])

@@ -532,7 +532,10 @@ EVERY = range(1, len(paper().case.items) + 1)
         (items(2, 2, 3), "items: came out of sequence"),
         (items(0, 1), "items: came out of sequence"),
         (items(1, *EVERY, 1), "items: came out of sequence"),
-        (items(1, 2, 1, *EVERY[2:]), "items: do not add up to the seal's chain head"),
+        (
+            items(1, 2, 1, *EVERY[2:]),
+            "items: do not add up to the seal's chain head, and are dropped: read them again",
+        ),
     ],
 )
 def test_items_that_do_not_fit_the_seal_are_not_kept(reply: Items, said: str) -> None:

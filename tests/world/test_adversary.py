@@ -112,10 +112,11 @@ def test_nothing_at_all_gets_anywhere_and_the_page_says_what_came_of_it(
     ],
 )
 def test_whatever_was_said_the_job_goes_on_with_the_true_terminal(name: str) -> None:
-    """But for items and salvaged records that nothing proves yet: a journal that has false ones is of no more use."""
+    """But for salvaged records, which nothing proves: a journal that has false ones is of no more use."""
     (stance,) = stances(name)
     for kind, outcome, end in lies.afterwards([lived(is_balanced=False), overhear(3, 4)], stance):
-        assert outcome is Outcome.UNPROVED or isinstance(end, Reached | Restarting), kind
+        is_lost = outcome is Outcome.UNPROVED and stance.is_tampered
+        assert is_lost or isinstance(end, Reached | Restarting), kind
 
 
 def test_the_adversary_meets_a_terminal_in_every_state_of_its_life() -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from posdecom_agent.visit import VisitEnd
+from posdecom_agent.visit import BadDocument, VisitEnd
 from posdecom_protocol.greeting import Feature
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.limits import DOCUMENT_BYTES_MAX
@@ -77,13 +77,17 @@ def attack(heard: list[Heard], every: int = 1, stances: Sequence[Stance] = STANC
 
 
 def afterwards(heard: list[Heard], stance: Stance) -> Iterator[tuple[str, Outcome, VisitEnd]]:
-    """What came of one lie of each kind, and of the next visit, to the true terminal."""
+    """What came of one lie of each kind, and of the next visit to the true terminal; of one more where that found false
+    items, which it drops."""
     told = dict[str, Lie]()
     for kind, lie, _ in _lies(stance, heard[0], heard[1:], AFTERWARDS_EVERY):
         told.setdefault(kind, lie)
     for kind, lie in told.items():
         meeting = Meeting(stance, heard[0], lie)
-        yield kind, meeting.outcome(), meeting.afterwards()
+        outcome, end = meeting.outcome(), meeting.afterwards()
+        if isinstance(end, BadDocument) and meeting.job.seal is not None:
+            end = meeting.afterwards()
+        yield kind, outcome, end
 
 
 # --- lies by where they stand ---------------------------------------------------------------------------------

@@ -240,8 +240,9 @@ class Meeting:
         return Outcome.GRANTED if any(row.kind != "erasing" for row in new) else None
 
     def _may_be_unproved(self) -> set[str]:
-        """Items until the seal's chain is closed, and what a tampered terminal has: nobody signed that."""
-        items = set() if self.job.seal is None or self.job.custody_is_complete else {"item"}
+        """Items until the seal's chain is closed (void, where it does not close), and what a tampered terminal has:
+        nobody signed that."""
+        items = set() if self.job.seal is None or self.job.custody_is_complete else {"item", "void"}
         return items | ({"salvaged"} if self.job.seal is None else set())
 
     def _asked_to_erase(self) -> bool:
