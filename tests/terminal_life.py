@@ -178,9 +178,9 @@ class TerminalLife:
 
     def freeze_and_thaw(self) -> None:
         self.freeze()
-        self._thaw()
+        self.thaw()
 
-    def _thaw(self) -> None:
+    def thaw(self) -> None:
         seal = open_document(self.seal, Seal)
         cancellation = Cancellation(
             cancellation_id="X-1",

@@ -26,5 +26,8 @@ REFUSALS: Final[dict[Refusal, str]] = {
     Refusal.BUSY: N_("a sale is still in progress"),
     Refusal.TAMPERED: N_("the terminal was tampered with"),
     Refusal.TOO_MUCH: N_("the terminal holds more than one seal can name"),
-    Refusal.NO_ROOM: N_("its memory has no room left for the messages that a freeze prepares"),
+    Refusal.NO_ROOM: N_("its memory has no room left for what this needs"),
+    Refusal.NO_KEYS: N_(
+        "its key set has too few keys left for the messages that a freeze prepares; load new keys"
+    ),
 }

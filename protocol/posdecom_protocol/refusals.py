@@ -33,4 +33,6 @@ class Refusal(IntEnum):
     TOO_MUCH = 18
     """It holds more than one seal can name."""
     NO_ROOM = 19
-    """Its memory has no room for the messages that a freeze prepares."""
+    """Its memory has no room for a freeze and what follows it, or for these receipts and the erase."""
+    NO_KEYS = 20
+    """Its key set has fewer keys left than the freeze has messages."""

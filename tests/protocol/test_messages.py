@@ -107,7 +107,7 @@ MALFORMED: list[tuple[str, str]] = [
     ("8B 00000A 00000001 00000001 0000", "no salvaged record where there is one"),
     ("8B 00000D 00000001 00000000 0001 0001 61", "a salvaged record where there is none"),
     ("89 000001 00", "a reason below the first"),
-    ("89 000001 14", "a reason above the last"),
+    ("89 000001 15", "a reason above the last"),
 ]
 # fmt: on
 

@@ -125,9 +125,9 @@ def leaves_stale_copies(patch: Patch) -> None:
 def forgets_a_value_before_it_has_the_next(patch: Patch) -> None:
     put = FlashLog.put
 
-    def put_after_erase(self: FlashLog, name: str, value: bytes) -> None:
+    def put_after_erase(self: FlashLog, name: str, value: bytes, *, is_last: bool = False) -> None:
         self.erase([name])
-        put(self, name, value)
+        put(self, name, value, is_last=is_last)
 
     patch.setattr(FlashLog, "put", put_after_erase)
 

@@ -30,6 +30,8 @@ COLLECTED_AHEAD: Final = 8
 """Looking for what to collect costs a pass over all blocks: so a few more at once."""
 FILLED_PERCENT_MAX: Final = 90
 """Of all blocks; beyond, much would be copied for every byte that is written."""
+GROWTH_BYTES_SMALL: Final = 64
+"""A put that adds no more is taken beyond that, too: states, counters and marks of a terminal that is full."""
 WEAR_SPREAD_MAX: Final = 64
 """Erases between the most worn block and one that lies still; beyond, what lies still is moved."""
 PART_BYTES_MIN: Final = 64
@@ -89,10 +91,20 @@ class FlashLog:
     def names(self) -> Iterable[str]:
         return self._index.keys()
 
+    def has_room(self, sizes: Mapping[str, int]) -> bool:
+        """Whether new values of these lengths (bytes, by name) find room together, beside all that lives."""
+        more = sum(self._entries_bytes(name, size) for name, size in sizes.items())
+        return sum(self._live_bytes) + more <= self._capacity_bytes()
+
     # --- writing ---------------------------------------------------------------------------------------
 
-    def put(self, name: str, value: bytes) -> None:
-        """Durable on return; after a power cut meanwhile the name has this value or the one before."""
+    def put(self, name: str, value: bytes, *, is_last: bool = False) -> None:
+        """Durable on return; after a power cut meanwhile the name has this value or the one before.
+
+        ``is_last``: what leads to an end, and so may use what no other put gets (`FILLED_PERCENT_MAX`).
+        """
+        if not (is_last or self.has_room({name: len(value)}) or self._is_small(name, len(value))):
+            raise MemoryFull(f"the flash has no room for {len(value)} bytes more")
         self._version += 1
         held = _Held(self._version, self._write(name, value))
         before = self._index.get(name)
@@ -200,7 +212,7 @@ class FlashLog:
         """Append ``value``; again from the start where a block wears out meanwhile."""
         places: tuple[int, ...] | None = None
         while places is None:
-            self._make_room(len(value), layout.entry_bytes(name, 0))
+            self._make_room(name, len(value))
             places = self._write_parts(name, value)
         return places
 
@@ -265,22 +277,33 @@ class FlashLog:
 
     # --- collecting ------------------------------------------------------------------------------------
 
-    def _make_room(self, value_bytes: int, overhead: int) -> None:
+    def _make_room(self, name: str, value_bytes: int) -> None:
         """Collect until what follows can be written without collecting."""
+        overhead = layout.entry_bytes(name, 0)
         if self._room() >= overhead + value_bytes:
             return
         per_block = self._block_bytes - layout.HEADER_BYTES - overhead - PART_BYTES_MIN
         blocks = -(-value_bytes // per_block)
         if blocks >= layout.PARTS_MAX:
             raise MemoryFull(f"a value of {value_bytes} bytes has too many parts")
-        if sum(self._live_bytes) + value_bytes > self._capacity_bytes():
-            raise MemoryFull(f"the flash has no room for {value_bytes} bytes more")
         wanted = SPARE_BLOCKS_MIN + blocks
         for _ in range(self._flash.shape.blocks):
             if len(self._spare) >= wanted:
                 return
             self._collect(wanted + COLLECTED_AHEAD)
         raise MemoryFull("the flash is full of what lives")
+
+    def _entries_bytes(self, name: str, value_bytes: int) -> int:
+        """At most, wherever in a block the first of its parts begins."""
+        overhead = layout.entry_bytes(name, 0)
+        per_block = self._block_bytes - layout.HEADER_BYTES - overhead
+        return value_bytes + overhead * (2 + value_bytes // per_block)
+
+    def _is_small(self, name: str, value_bytes: int) -> bool:
+        """Whether little more would live than before: what the name has now goes."""
+        held = self._index.get(name)
+        before = [] if held is None else [self._flash.read(at, layout.ENTRY_HEAD_BYTES) for at in held.places]
+        return value_bytes - sum(layout.lengths(head)[1] for head in before) <= GROWTH_BYTES_SMALL
 
     def _capacity_bytes(self) -> int:
         """How much may live: collecting must always find something to free."""

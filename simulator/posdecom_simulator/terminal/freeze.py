@@ -19,12 +19,12 @@ from posdecom_protocol.records import ItemKind, chain_head, decode_item, encode_
 from posdecom_protocol.salvage import encode_salvaged
 from posdecom_protocol.secret import wipe
 
-from . import slots
+from . import room, slots
 from .device import Device, encode_device
 from .identity import attestation_key
 from .key_loading import held_key
 from .prepare import Prepared, Rules, StanCounter, prepare
-from .store import Store, held
+from .store import MemoryFull, Store, held
 from .stored import StoredTransaction
 
 
@@ -38,12 +38,21 @@ class Moment:
 
 
 def freeze(store: Store, device: Device, order: Signed[Order], moment: Moment) -> bytes:
-    """Prepare every message, write items, order and seal, and return the seal. The caller writes the state."""
+    """Prepare every message, write items, order and seal, and return the seal. The caller writes the state.
+
+    `MemoryFull` where they leave no room for what follows, `ExhaustedError` where there are too few keys: but for KSNs
+    and STANs nothing was written.
+    """
     prepared = _prepare_messages(store, device, Rules.from_order(order.body))
     items = [encode_item(item) for item in prepared.items]
-    seal = issue(_seal(store, device, order, moment, prepared, items), attestation_key(store))
-    store.put({slots.item_name(sequence): item for sequence, item in enumerate(items, 1)})
-    store.put({slots.ORDER: order.data, slots.SEAL: seal})
+    body = _seal(store, device, order, moment, prepared, items)
+    seal = issue(body, attestation_key(store))
+    values = {slots.item_name(sequence): item for sequence, item in enumerate(items, 1)}
+    values |= {slots.ORDER: order.data, slots.SEAL: seal}
+    to_come = {**room.for_release(store, order.data, body), **room.for_thaw(prepared.items)}
+    if not store.has_room({name: len(value) for name, value in values.items()} | to_come):
+        raise MemoryFull("the memory has no room for a freeze and what follows it")
+    store.put(values)
     return seal
 
 

@@ -54,6 +54,8 @@ _MASTER_KEY_USAGES: Final = {"K0", "K1"}
 _WRAPPED: Final = {slot.key for slot in slots.ERASE_ORDER if slot.usage in _MASTER_KEY_USAGES}
 _IDENTITY: Final = {slot.key for slot in slots.IDENTITY}
 _TAMPERED: Final = b"\x01"
+_LAST: Final = {slots.INTENT, slots.EVIDENCE}
+"""Written however full the flash is, and though it has shrunk since they were promised room."""
 
 
 def place_of(name: str) -> Place:
@@ -114,7 +116,7 @@ class HardwareStore:
         for name, value in values.items():
             match place := self._place_of(name):
                 case Place.FLASH:
-                    self._flash.put(name, value)
+                    self._flash.put(name, value, is_last=name in _LAST)
                 case Place.WRAPPED:
                     self._flash.put(name, aes_key_wrap_with_padding(self._wrapping_key(), value))
                 case Place.SRAM:
@@ -127,6 +129,12 @@ class HardwareStore:
     def erase(self, names: Iterable[str]) -> None:
         for name in list(names):
             self._chip(name).erase((name,))
+
+    def has_room(self, sizes: Mapping[str, int]) -> bool:
+        """In flash; what lies elsewhere has its slot for life."""
+        return self._flash.has_room(
+            {name: size for name, size in sizes.items() if self._chip(name) is self._flash}
+        )
 
     def names(self, prefix: str = "") -> Iterator[str]:
         every = (*self._flash.names(), *self._sram.names(), *self._secure_element.names())

@@ -46,6 +46,9 @@ class RecordingStore:
     def erase(self, names: Iterable[str]) -> None:
         self._store.erase(names)
 
+    def has_room(self, sizes: Mapping[str, int]) -> bool:
+        return self._store.has_room(sizes)
+
     def names(self, prefix: str = "") -> Iterator[str]:
         return self._store.names(prefix)
 

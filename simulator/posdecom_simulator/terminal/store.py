@@ -45,6 +45,9 @@ class Store(Protocol):
     def erase(self, names: Iterable[str]) -> None:
         """Forget each value, in order; none is found again, ever, on return. Absent names do not matter."""
 
+    def has_room(self, sizes: Mapping[str, int]) -> bool:
+        """Whether new values of these lengths (bytes, by name) find room together, beside all that it holds."""
+
     def names(self, prefix: str = "") -> Iterator[str]:
         """Names that begin with ``prefix``, in the order of their characters."""
 
@@ -94,6 +97,9 @@ class MemoryStore:
         for name in list(names):
             self._before_change()
             self._values.pop(name, None)
+
+    def has_room(self, sizes: Mapping[str, int]) -> bool:
+        return True
 
     def names(self, prefix: str = "") -> Iterator[str]:
         return iter(sorted(name for name in self._values if name.startswith(prefix)))

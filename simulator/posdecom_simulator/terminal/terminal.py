@@ -14,7 +14,7 @@ from posdecom_protocol.documents import Signed, authenticate, open_document
 from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Basis
 from posdecom_protocol.documents.seal import Seal
-from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.errors import DocumentError, ExhaustedError
 from posdecom_protocol.guard import (
     GuardRefusal,
     Holding,
@@ -54,7 +54,7 @@ from posdecom_protocol.messages import (
 )
 from posdecom_protocol.packed_items import pack
 
-from . import erase, freeze, slots
+from . import erase, freeze, room, slots
 from .device import Context, Device, Life, decode_device, decode_life, encode_life
 from .store import MemoryFull, Store, held
 
@@ -139,6 +139,8 @@ class Terminal:
             yield from self._answer(request, now)
         except GuardRefusal as error:
             yield Refused(error.reason)
+        except MemoryFull:
+            yield Refused(Refusal.NO_ROOM)  # values before states: what was written does not count
 
     def answer_in_clear(self, request: Request) -> Iterator[Reply]:
         """What anybody may have: the proofs of a terminal that is retired or blank.
@@ -200,9 +202,13 @@ class Terminal:
         moment = freeze.Moment(now=now, agent_time_s=request.agent_time_s, challenge=self._entropy(32))
         try:
             seal = freeze.freeze(self._store, device, order, moment)
-        except (DocumentError, MemoryFull) as error:
+        except ExhaustedError:
+            return Refused(Refusal.NO_KEYS)
+        except DocumentError:
+            return Refused(Refusal.TOO_MUCH)
+        except MemoryFull:
             freeze.discard(self._store)
-            return Refused(Refusal.NO_ROOM if isinstance(error, MemoryFull) else Refusal.TOO_MUCH)
+            return Refused(Refusal.NO_ROOM)
         self._store.put({slots.STATE: encode_life(life.frozen(signer.issuer_id, order.body.counter))})
         return Sealed(seal)
 
@@ -253,7 +259,11 @@ class Terminal:
             LifecycleState.EXCEPTED if release.receipt.basis is Basis.EXCEPTION else LifecycleState.SETTLED
         )
         self._store.erase(slots.RECEIPTS)  # of a release that a power cut left half stored
-        self._store.put(dict(zip(slots.RECEIPTS, request.receipts, strict=False)))
+        receipts = dict(zip(slots.RECEIPTS, request.receipts, strict=False))
+        sizes = {name: len(receipt) for name, receipt in receipts.items()}
+        if not self._store.has_room({**sizes, **room.for_erase(self._store)}):
+            return Refused(Refusal.NO_ROOM)
+        self._store.put(receipts)
         self._store.put({slots.STATE: encode_life(life.to(target))})
         return Released(target)
 
