@@ -117,6 +117,16 @@ def keeps_a_card_number(patch: Patch) -> None:
     patch.setattr(Job, "keep_outcome", with_card)
 
 
+def keeps_a_key(patch: Patch) -> None:
+    keep = Job.keep_outcome
+
+    def with_key(self: Job, sequence: int, outcome: Any, _: bytes) -> None:
+        entry = scene.scene(REFERENCE_SEED, REFERENCE_RECORDS).entries[-1]
+        keep(self, sequence, outcome, entry.values[0].ljust(32))
+
+    patch.setattr(Job, "keep_outcome", with_key)
+
+
 def leaves_stale_copies(patch: Patch) -> None:
     """The flash says that it was scrubbed, and was not: dead entries, spare and retired blocks are as they were."""
     patch.setattr(FlashLog, "scrub", lambda self: Scrubbed(blocks=1))
@@ -149,6 +159,7 @@ PLANTED: dict[Callable[[Patch], None], Plans] = {
     books_twice: CLEAN,
     reverses_nothing: CLEAN,
     keeps_a_card_number: CLEAN,
+    keeps_a_key: CLEAN,
     leaves_stale_copies: CLEAN,
     forgets_a_value_before_it_has_the_next: EVERY_CUT,
     keeps_its_keys_through_a_tamper: (FaultPlan.only(Fault.TAMPER, 1),),

@@ -23,6 +23,7 @@ from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.money import Tally
 from posdecom_simulator.acquirer.books import Posting
 from posdecom_simulator.acquirer.ledger import Ledger
+from posdecom_simulator.forensics.search import Search
 from posdecom_simulator.population import Transaction
 from posdecom_simulator.terminal import slots
 from posdecom_simulator.terminal.device import decode_life
@@ -209,6 +210,11 @@ def no_card_number(pattern: re.Pattern[bytes], data: bytes, where: str) -> None:
 def rows_hold_no_card_number(pattern: re.Pattern[bytes], rows: Sequence[Row]) -> None:
     for row in rows:
         no_card_number(pattern, row.body, f"journal row {row.kind}")
+
+
+def no_key_on_a_disk(secrets: Search, data: bytes) -> None:
+    found = {find.slot for find in secrets.look("disk", data)}
+    _require(not found, f"on a laptop's disk: {sorted(found)}")
 
 
 def the_journal_keeps_its_promise(

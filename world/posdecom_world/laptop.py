@@ -67,6 +67,10 @@ class Laptop:
             if journal is not None:
                 journal.close()
 
+    def disk(self) -> bytes:
+        """Every byte that its files hold, between two lives of the agent."""
+        return b"".join(self._files.values())
+
     def lose_rows(self, share: float) -> None:
         """The folder is restored from an older copy, of which ``share`` of the rows had been written."""
         kept = self._acknowledged[: int(len(self._acknowledged) * share)]

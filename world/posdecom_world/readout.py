@@ -112,13 +112,13 @@ class Readout:
         found = self._found.get(unit)
         if found is None:
             if self._search is None:
-                self._search = Search(self._entries, _raw)
+                self._search = Search(self._entries, raw)
             found = frozenset(find.slot for find in self._search.look(unit[0], self._content(unit)))
             self._found[unit] = found
         return found
 
 
-def _raw(value: bytes) -> Iterator[Rendering]:
+def raw(value: bytes) -> Iterator[Rendering]:
     """The other forms are looked for by tests of their own; a terminal's firmware makes none of them."""
     yield Rendering(Form.RAW, value)
 

@@ -31,6 +31,7 @@ from posdecom_simulator.acquirer.books import Posting
 from posdecom_simulator.acquirer.desk import Desk, MemoryShelf, Signers
 from posdecom_simulator.acquirer.host import Host
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
+from posdecom_simulator.forensics.search import Search
 from posdecom_simulator.world.faults import Fate, Fault, FaultPlan, draw
 from posdecom_simulator.world.line import DAMAGE, SILENCE, VirtualLine, Wire
 from posdecom_simulator.world.terminal import YEARS_S, VirtualTerminal
@@ -40,6 +41,7 @@ from .ending import Unfinished as Unfinished
 from .ending import judge_end
 from .laptop import AgentKilled, Laptop, Watch
 from .memory_watch import MemoryWatch
+from .readout import raw
 from .scene import NOW, Scene, entropy, hsm, scene
 from .stations import MoodyHost, Nobody, VirtualStations
 
@@ -236,6 +238,14 @@ class World:
     def books_are_complete(self) -> None:
         self.check(invariants.books_are_complete, self.ledger, self.scene, self.refused)
 
+    def look_at_disks(self) -> None:
+        """Every byte of both laptops' files."""
+        secrets = Search(self.scene.entries, raw)
+        for laptop in self._laptops:
+            data = laptop.disk()
+            self.check(invariants.no_card_number, self.canary, data, "on a laptop's disk")
+            self.check(invariants.no_key_on_a_disk, secrets, data)
+
     def check(self, invariant: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """``invariant`` holds; counted by its name."""
         self.checked[invariant.__name__] += 1
@@ -340,6 +350,7 @@ def decommission(world: World) -> Result:
         if quiet_since and runs >= quiet_since + QUIET_RUNS:
             raise Unfinished(f"not done after {runs} runs: {outcome}")
         world.let_pass(RETRY_S)
+    world.look_at_disks()
     return Result(
         trace=hashlib.sha256(world.line.trace.digest() + world.events.digest()).hexdigest(),
         steps=world.line.turns,
