@@ -40,6 +40,8 @@ class Line:
     """YYMMDDhhmmss by the host's clock."""
     account_data: str = field(repr=False)
     """Field 57 in hexadecimal."""
+    original: int = 0
+    """STAN of the transaction that it is about, 0 for none; older files do not say."""
 
 
 def write_history(contexts: Sequence[Context], stored: Iterable[StoredTransaction]) -> Iterator[str]:
@@ -47,9 +49,10 @@ def write_history(contexts: Sequence[Context], stored: Iterable[StoredTransactio
     by_index = {context.index: context for context in contexts}
     records = list(stored)
     times = _host_times(records)
+    stans = {one.number: one.stan for one in records}
     for one in records:
         if one.posted:
-            line = _line(by_index[one.context], one, times[one.number])
+            line = _line(by_index[one.context], one, times[one.number], stans.get(one.original or 0, 0))
             yield json.dumps(asdict(line), sort_keys=True) + "\n"
 
 
@@ -96,10 +99,11 @@ def read_history(lines: Iterable[str], hsm: Hsm) -> Iterator[Posting]:
             card=card.digest,
             source=Source.ONLINE,
             at=int(at.timestamp()),
+            original=line.original,
         )
 
 
-def _line(context: Context, one: StoredTransaction, local_time: str) -> Line:
+def _line(context: Context, one: StoredTransaction, local_time: str, original: int) -> Line:
     kind = one.transaction_class
     if kind is TransactionClass.REVERSAL:
         kind = TransactionClass.SALE
@@ -113,4 +117,5 @@ def _line(context: Context, one: StoredTransaction, local_time: str) -> Line:
         currency=context.currency,
         local_time=local_time,
         account_data=one.account_data.hex(),
+        original=original,
     )

@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 import pytest
 
 from document_chain import ANCHORS, order_body
+from posdecom_protocol.documents import open_document
 from posdecom_protocol.documents.certificate import State
+from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.order import Account, AfterCutoff, Preauths
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.remedy import Held
@@ -156,6 +158,32 @@ def test_an_online_sale_after_the_cut_off_that_was_voided_is_neither_refunded_no
     assert kinds(case) == []
     assert booked(case) == [(101, "SALE"), (102, "VOID")]
     assert held(case) == NONE
+
+
+def test_a_sale_after_the_cut_off_is_held_where_the_void_beside_it_is_of_an_earlier_one() -> None:
+    """Card and amount are those of the sale that was voided."""
+    day = [
+        sold(TransactionClass.SALE, BEFORE),
+        sold(TransactionClass.VOID, AFTER, number=2, original=1),
+        sold(TransactionClass.SALE, AFTER, number=3),
+    ]
+    assert held(settled(day, HOLD)) == Tally(1, 1000)
+
+
+def test_what_a_refund_left_of_a_sale_after_the_cut_off_is_held() -> None:
+    refund = replace(sold(TransactionClass.REFUND, AFTER, number=2, original=1), amount=400)
+    case = settled([sold(TransactionClass.SALE, AFTER), refund], HOLD)
+    assert held(case) == Tally(1, 600)
+
+
+def test_a_refund_that_the_host_had_before_the_visit_is_none_that_the_banks_still_owe() -> None:
+    refund = sold(TransactionClass.REFUND, AFTER, number=2, original=1)
+    case = settled([sold(TransactionClass.SALE, AFTER), refund], HOLD)
+    case.clearing_s = 10 * 86_400.0
+    case.receipt()
+    closure = case.desk.post_certificate(case.certificate(), LATER)
+    assert closure.status == 200, closure.body
+    assert open_document(closure.body, Closure).body.refunds_open == 0
 
 
 # --- offline sale, advice not yet sent

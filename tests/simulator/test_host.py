@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -604,8 +605,18 @@ def test_history_names_what_the_host_had_and_no_card_number() -> None:
     for posting, sold in zip(postings, expected, strict=True):
         assert (posting.stan, posting.amount, posting.group) == (sold.stan, sold.amount, sold.group)
         assert posting.card == digest(sold.card_number)
+        assert posting.original == (0 if sold.original is None else SHOP.number(sold.original).stan)
         if sold.transaction_class is TransactionClass.REVERSAL:
             assert posting.transaction_class is TransactionClass.SALE
+
+
+def test_history_of_before_it_named_originals_is_read_as_naming_none() -> None:
+    older = [json.loads(line) for line in write_history(CONTEXTS, SHOP.stored)]
+    assert any(line["original"] for line in older)
+    for line in older:
+        del line["original"]
+    postings = read_history(map(json.dumps, older), Hsm(Secret(BDK), Secret(DIGEST_KEY)))
+    assert {one.original for one in postings} == {0}
 
 
 def test_history_loaded_twice_is_booked_once() -> None:

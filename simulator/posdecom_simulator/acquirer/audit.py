@@ -372,21 +372,19 @@ def _is_late(when: When, summary: Summary, seal: Seal, cutoff_at: int) -> bool:
 def _held(context: SealedContext, ledger: Ledger, cutoff_at: int, late: Collection[Place]) -> Tally:
     """By the host's clock, whatever the terminal's said: a wrong one prepares too few refunds, and this shows it."""
     postings = ledger.postings(context.tid, context.batch)
-    after = [one for one in postings if one.at >= cutoff_at]
-    given_back = Counter(
-        (one.card, one.amount) for one in after if SIDE[one.transaction_class] is Side.CREDIT
-    )
+    given_back = Counter[int]()
+    for one in postings:
+        if SIDE[one.transaction_class] is Side.CREDIT:
+            given_back[one.original] += one.amount
     held = Tally()
-    for one in after:
+    for one in postings:
         if one.transaction_class in _OFFLINE:
             is_late = Place(one.tid, one.batch, one.stan) in late
         else:
-            is_late = one.source is Source.ONLINE
-        if is_late and SIDE[one.transaction_class] is Side.DEBIT:
-            if given_back[one.card, one.amount]:
-                given_back[one.card, one.amount] -= 1
-            else:
-                held = held.plus(one.amount)
+            is_late = one.source is Source.ONLINE and one.at >= cutoff_at
+        left = one.amount - given_back[one.stan]
+        if is_late and SIDE[one.transaction_class] is Side.DEBIT and left > 0:
+            held = held.plus(left)
     return held
 
 

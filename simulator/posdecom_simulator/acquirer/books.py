@@ -85,7 +85,7 @@ class Posting:
     source: Source
     at: int
     original: int = 0
-    """STAN of the transaction that an advice is about, 0 for none."""
+    """STAN of the transaction that it is about, 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

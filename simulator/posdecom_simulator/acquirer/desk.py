@@ -32,7 +32,7 @@ from posdecom_protocol.verdict import Verdict, judge
 from ..site import BookedTerminal, SiteError
 from ..terminal.device import Context
 from .audit import Audit, Disagreement, audit
-from .books import Denial
+from .books import Denial, Source
 from .hsm import Hsm
 from .ledger import Ledger
 from .salvage import account_for
@@ -325,6 +325,7 @@ class Desk:
         return sum(
             one.transaction_class is TransactionClass.REFUND
             and one.original > 0
+            and one.source is not Source.ONLINE
             and max(0.0, now - one.at) < self._clearing_s
             for context in open_document(certificate.seal, Seal).body.contexts
             for one in self._ledger.postings(context.tid, context.batch)
