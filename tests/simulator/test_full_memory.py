@@ -28,6 +28,7 @@ from posdecom_protocol.messages import (
 from posdecom_protocol.release import Terms, all_delivered, receipt_over
 from posdecom_simulator.memory.supply import MemoryFull
 from posdecom_simulator.terminal import room, slots
+from posdecom_simulator.terminal.freeze import transactions
 from posdecom_simulator.terminal.hardware import tamper
 from posdecom_simulator.terminal.terminal import Terminal
 from terminal_life import NOW, Estate, TerminalLife
@@ -162,6 +163,13 @@ def test_intent_evidence_and_receipts_are_no_longer_than_what_is_kept_free(life:
     life.boot()
     stuck_bytes = 3 * 110  # the longest line about worn bits, for each region
     assert len(life.store.get(slots.EVIDENCE) or b"") <= free[slots.EVIDENCE] - stuck_bytes
+
+
+def test_the_refund_of_any_sale_is_no_longer_than_what_is_kept_free_for_its_record(estate: Estate) -> None:
+    sales = list(transactions(estate.life(transactions=60).store))
+    assert any(one.is_chip for one in sales)
+    refunds = [one.given_back(one.number, one.stan, posted=True).encode() for one in sales]
+    assert all(len(refund) <= room.REFUND_RECORD_BYTES for refund in refunds)
 
 
 def leave_keys(life: TerminalLife, next_counter: int) -> None:

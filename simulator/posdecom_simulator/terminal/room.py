@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from posdecom_protocol.documents.seal import Seal
-from posdecom_protocol.limits import DOCUMENT_BYTES_MAX
+from posdecom_protocol.documents.seal import Seal, SealedContext
+from posdecom_protocol.limits import DOCUMENT_BYTES_MAX, RECORDS_PER_CONTEXT_MAX
 from posdecom_protocol.records import Item, ItemKind
 
 from . import slots
@@ -26,6 +26,8 @@ RECEIPT_BYTES: Final = 2048
 RECEIPT_CONTEXT_BYTES: Final = 192
 """Two groups and five tallies, of the largest amounts."""
 REFUSAL_BYTES: Final = 11
+REFUSALS_MAX: Final = RECORDS_PER_CONTEXT_MAX
+"""In each context of a receipt."""
 REFUND_RECORD_BYTES: Final = 128
 """A record without a chip's data; 106 in use."""
 
@@ -37,9 +39,9 @@ def for_erase(store: Store) -> Mapping[str, int]:
 
 
 def for_release(store: Store, order: bytes, seal: Seal) -> Mapping[str, int]:
-    """Two receipts that name every item as refused, and then the erase."""
-    contexts = len(seal.contexts) * RECEIPT_CONTEXT_BYTES
-    receipt = RECEIPT_BYTES + len(order) + contexts + seal.item_count * REFUSAL_BYTES
+    """Two receipts that name as many items as refused as they can, and then the erase."""
+    contexts = sum(map(_context_bytes, seal.contexts))
+    receipt = RECEIPT_BYTES + len(order) + contexts
     return {**dict.fromkeys(slots.RECEIPTS, min(receipt, DOCUMENT_BYTES_MAX)), **for_erase(store)}
 
 
@@ -47,3 +49,8 @@ def for_thaw(items: tuple[Item, ...]) -> Mapping[str, int]:
     """One record for each refund that the acquirer may have booked before it cancels."""
     refunds = (number for number, item in enumerate(items) if item.kind is ItemKind.REFUND)
     return {slots.transaction_name(number): REFUND_RECORD_BYTES for number in refunds}
+
+
+def _context_bytes(context: SealedContext) -> int:
+    refusals = min(context.item_last - context.item_first + 1, REFUSALS_MAX)
+    return RECEIPT_CONTEXT_BYTES + refusals * REFUSAL_BYTES
