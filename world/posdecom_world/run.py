@@ -12,6 +12,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final, ParamSpec
 
@@ -44,6 +45,7 @@ from .memory_watch import MemoryWatch
 from .readout import raw
 from .scene import NOW, Scene, entropy, hsm, scene
 from .stations import MoodyHost, Nobody, VirtualStations
+from .tls_chance import seeded
 
 RATE_BYTES_PER_S = 11_520.0
 """115,200 baud, 8N1."""
@@ -329,7 +331,8 @@ def run(
     world = World(seed, scene(seed, records), plan, tier)
     world.log = log
     try:
-        return decommission(world)
+        with seeded(seed) if tier == "B" else nullcontext():
+            return decommission(world)
     except Exception as error:
         error.add_note(f"seed {seed}, {records} records, tier {tier}: {plan}")
         error.add_note(f"replay: posdecom-sim world --seed {seed} --records {records} --tier {tier}")
