@@ -169,13 +169,14 @@ class Documents:
 
 def write_chain(script: Script = AS_USUAL, hands: Hands = HANDS) -> Documents:
     """Every document of one decommission, signed."""
-    order = issue(script.order(order_body()), hands.order)
+    ordered = script.order(order_body())
+    order = issue(ordered, hands.order)
     seal = issue(script.seal(seal_body(order)), hands.seal)
     receipt = script.receipt(receipt_body(order, seal))
     signers = [hands.release] if hands.second is None else [hands.release, hands.second]
     receipts = tuple(issue(receipt, hand) for hand in signers)
     evidence = issue(script.evidence(evidence_body(order, seal, receipts)), hands.evidence)
-    body = certificate_body(order, seal, receipts, evidence)
+    body = replace(certificate_body(order, seal, receipts, evidence), revoke=ordered.revoke)
     certificate = issue(script.certificate(body), hands.technician)
     return Documents(
         order,

@@ -57,6 +57,7 @@ def open_chain(data: bytes, anchors: Anchors) -> tuple[Chain, Signers]:
     technician = authenticate(certificate, anchors, certificate.body.issued_at)
     chain = _read(certificate, rest)
     _check_predecessors(chain)
+    _check_revoke(chain)
     _check_remedies(chain)
     _check_salvage(chain)
     signers = {**dict(_signers(chain, anchors)), "certificate": technician}
@@ -173,6 +174,12 @@ def _check_links(chain: Chain, anchors: Anchors, signers: Signers) -> None:
         raise DocumentError("closure", N_("closes another certificate"))
     if "order" in signers and signers["closure"].issuer_id != signers["order"].issuer_id:
         raise DocumentError("closure", N_("is not under the authority that gave the order"))
+
+
+def _check_revoke(chain: Chain) -> None:
+    ordered = None if chain.order is None else chain.order.body.revoke
+    if (chain.certificate.body.revoke or ()) != (ordered or ()):
+        raise DocumentError("certificate.revoke", N_("is not what its order lists"))
 
 
 def _check_salvage(chain: Chain) -> None:

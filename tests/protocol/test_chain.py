@@ -188,6 +188,34 @@ def with_salvage(salvage: Salvage, **changes: Any) -> bytes:
     return certified(USUAL, **absent | {"salvage": salvage} | changes)
 
 
+ORDERED = (bytes(8), b"12345678")
+
+
+@pytest.mark.parametrize(
+    ("ordered", "stated"), [(None, ORDERED), (ORDERED, None), (ORDERED, ORDERED[:1]), (ORDERED[:1], ORDERED)]
+)
+def test_a_certificate_names_the_keys_that_its_order_revokes_and_no_others(
+    ordered: tuple[bytes, ...] | None, stated: tuple[bytes, ...] | None
+) -> None:
+    def script(names: tuple[bytes, ...] | None) -> Script:
+        return Script(
+            order=lambda body: replace(body, revoke=ordered),
+            certificate=lambda body: replace(body, revoke=names),
+        )
+
+    assert judge(write_chain(script(ordered)).certificate, ANCHORS).state is State.INCOMPLETE
+    with pytest.raises(DocumentError, match=r"certificate\.revoke: is not what its order lists"):
+        judge(write_chain(script(stated)).file, ANCHORS)
+
+
+def test_a_certificate_without_an_order_names_no_key_to_revoke() -> None:
+    nothing: dict[str, Any] = {"order": None, "seal": None, "receipts": (), "evidence": None}
+    assert judge(certified(USUAL, **nothing), ANCHORS).state is State.UNATTESTED
+    assert judge(certified(USUAL, **nothing, revoke=()), ANCHORS).state is State.UNATTESTED
+    with pytest.raises(DocumentError, match=r"certificate\.revoke: is not what its order lists"):
+        judge(certified(USUAL, **nothing, revoke=ORDERED), ANCHORS)
+
+
 def test_what_was_salvaged_stands_where_an_order_is_and_no_seal() -> None:
     assert judge(with_salvage(SALVAGE), ANCHORS).state is State.UNATTESTED
     for changes in ({"order": None}, {"seal": USUAL.seal}):
