@@ -71,6 +71,7 @@ class FlashLog:
         self._block_bytes = flash.shape.block_bytes
         self._index: dict[str, _Held] = {}
         self._live_bytes = [0] * flash.shape.blocks
+        self._live_bytes_total = 0
         self._spare: list[tuple[int, int]] = []
         """A heap of (erases, block)."""
         self._in_use: set[int] = set()
@@ -94,7 +95,7 @@ class FlashLog:
     def has_room(self, sizes: Mapping[str, int]) -> bool:
         """Whether new values of these lengths (bytes, by name) find room together, beside all that lives."""
         more = sum(self._entries_bytes(name, size) for name, size in sizes.items())
-        return sum(self._live_bytes) + more <= self._capacity_bytes()
+        return self._live_bytes_total + more <= self._capacity_bytes()
 
     # --- writing ---------------------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ class FlashLog:
             self._relocate(block)
             self._scrub_block(block, done)
             self._in_use.discard(block)
-            self._live_bytes[block] = 0
+            self._count_live(block, -self._live_bytes[block])
             if block in self._retired:
                 self._flash.program(self._address(block) + layout.RETIRED_AT, layout.RETIRED)
             else:
@@ -171,7 +172,7 @@ class FlashLog:
             if not entry.is_live:
                 continue
             address = start + entry.offset
-            self._live_bytes[block] += entry.end - entry.offset
+            self._count_live(block, entry.end - entry.offset)
             if entry.part == 0 and entry.is_last:
                 dead += self._rank(entry.name, _Held(entry.version, (address,)))
             else:
@@ -244,7 +245,7 @@ class FlashLog:
         self._end += len(entry)
         self._flash.program(place, entry)
         if self._flash.read(place, len(entry)) == entry:
-            self._live_bytes[block] += len(entry)
+            self._count_live(block, len(entry))
             return place
         self._retire(block)
         return None
@@ -260,7 +261,7 @@ class FlashLog:
             self._flash.program(self._address(block), header)
             if self._flash.read(self._address(block), len(header)) == header:
                 self._in_use.add(block)
-                self._live_bytes[block] = 0
+                self._count_live(block, -self._live_bytes[block])
                 self._head, self._end = block, layout.HEADER_BYTES
                 return
             self._retired.add(block)
@@ -350,7 +351,7 @@ class FlashLog:
         """From here on a boot passes the block over. It is erased when it is needed."""
         self._flash.program(self._address(block) + layout.RELEASED_AT, layout.GONE)
         self._in_use.discard(block)
-        self._live_bytes[block] = 0
+        self._count_live(block, -self._live_bytes[block])
         if block not in self._retired:
             self._add_spare(block)
 
@@ -370,10 +371,13 @@ class FlashLog:
         for place in places:
             head = self._flash.read(place, layout.ENTRY_HEAD_BYTES)
             if layout.is_live(head):
-                self._live_bytes[place // self._block_bytes] -= layout.ENTRY_HEAD_BYTES + sum(
-                    layout.lengths(head)
-                )
+                entry_bytes = layout.ENTRY_HEAD_BYTES + sum(layout.lengths(head))
+                self._count_live(place // self._block_bytes, -entry_bytes)
             self._flash.program(place + layout.ENTRY_STATE_AT, layout.GONE)
+
+    def _count_live(self, block: int, more_bytes: int) -> None:
+        self._live_bytes[block] += more_bytes
+        self._live_bytes_total += more_bytes
 
     def _value_at(self, place: int) -> bytes:
         name_bytes, value_bytes = layout.lengths(self._flash.read(place, layout.ENTRY_HEAD_BYTES))
