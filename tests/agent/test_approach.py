@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from memory_line import NOW, Demo, MemoryLine
-from posdecom_agent.approach import Access, Answered, Approach, ApproachEvent, Met, Over, Ready, Stranger
+from posdecom_agent.approach import (
+    LET_IN_S,
+    Access,
+    Answered,
+    Approach,
+    ApproachEvent,
+    Met,
+    Over,
+    Ready,
+    Stranger,
+)
 from posdecom_protocol.channel import Channel
 from posdecom_protocol.errors import LocalError
 from posdecom_protocol.greeting import Hello, Service, Welcome
@@ -203,6 +213,25 @@ def test_a_channel_that_the_terminal_ends_before_it_confirms_is_told_as_its_refu
         met(),
         Over(ChannelOver("the peer ended the channel before the terminal let this technician in")),
     ]
+
+
+def test_a_terminal_that_keeps_the_line_alive_and_lets_nobody_in_is_over_once_in_time(demo: Demo) -> None:
+    acceptor = Acceptor(channel=demo.terminal_channel)
+    approach = Approach(demo.access(), NOW)
+    line = MemoryLine(approach, acceptor)
+    line.run_for(LET_IN_S - 1.0)
+    assert same(approach.events()) == [met()]
+    line.run_for(1.5)
+    assert approach.events() == [Over(ChannelOver("the terminal lets nobody in"))]
+    line.run_for(LET_IN_S)
+    assert approach.events() == []
+
+
+def test_a_terminal_that_let_the_technician_in_has_as_long_as_it_likes(demo: Demo) -> None:
+    acceptor = Acceptor(channel=demo.terminal_channel, says=(Confirmed(LifecycleState.FROZEN, False),))
+    approach = Approach(demo.access(), NOW)
+    MemoryLine(approach, acceptor).run_for(LET_IN_S + 1.0)
+    assert same(approach.events()) == [met(), Ready(LifecycleState.FROZEN, in_clear=False)]
 
 
 def test_an_expired_technician_is_turned_away_by_a_real_terminal(demo: Demo) -> None:

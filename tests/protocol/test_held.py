@@ -15,7 +15,9 @@ from posdecom_protocol.documents.certificate import CasePoint, Certificate, Stan
 from posdecom_protocol.documents.closure import Closure
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.remedy import Held, Means, Remedy
+from posdecom_protocol.documents.salvage import Salvage
 from posdecom_protocol.errors import DocumentError
+from posdecom_protocol.held import held_items
 from posdecom_protocol.money import Tally
 from posdecom_protocol.verdict import Area, Weight, judge, judge_succession, split
 
@@ -64,6 +66,19 @@ def test_what_is_closed_in_full_is_open_no_more() -> None:
     (withheld, late) = judge(with_remedies(REMEDY, rest).file, ANCHORS).held
     assert (withheld.open, late.open) == (Tally(1, 400), Tally())
     assert "agreed with the customer for 2027-01-24" in lines(with_remedies(REMEDY, rest))[4]
+
+
+def test_a_remedy_closes_what_its_own_context_holds_and_nothing_of_another() -> None:
+    receipt = open_document(FIRST.receipts[0], Receipt).body
+    (context,) = receipt.contexts
+    both = replace(receipt, contexts=(context, replace(context, index=1, currency=344)))
+    items = held_items(both, (REMEDY, replace(REMEDY, context=1, tally=Tally(1, 100))))
+    assert [(one.context, one.currency, one.held, one.open) for one in items] == [
+        (0, 156, Held.WITHHELD, Tally(1, 400)),
+        (0, 156, Held.SOLD_LATE, Tally(1, 1100)),
+        (1, 344, Held.WITHHELD, Tally(1, 400)),
+        (1, 344, Held.SOLD_LATE, Tally(1, 1900)),
+    ]
 
 
 @pytest.mark.parametrize("remedies", [(), (REMEDY,)], ids=["open", "closed"])
@@ -176,6 +191,18 @@ def test_a_successor_goes_on_from_the_certificate_that_it_names_and_from_no_othe
         check_supersedes(newer, open_document(twin, Certificate))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("serial", "OTHER-1"), ("revoke", (bytes(8),)), ("salvage", Salvage(0, bytes(32), ()))],
+)
+def test_a_successor_says_the_same_of_the_terminal_its_keys_and_its_records(name: str, value: Any) -> None:
+    """Whatever else is wrong with a certificate that says so of a terminal with a seal: judged here alone."""
+    older = open_document(FIRST.certificate, Certificate)
+    newer = replace(older.body, supersedes=older.digest, **{name: value})
+    with pytest.raises(DocumentError, match=rf"certificate\.{name}: differs from the certificate"):
+        check_supersedes(newer, older)
+
+
 OTHER = write_chain(
     Script(
         order=lambda body: replace(body, counter=8),
@@ -196,13 +223,12 @@ SAME_SEAL = write_chain(
     [
         (OTHER, {}, r"certificate\.order"),
         (SAME_SEAL, {}, r"certificate\.receipts"),
-        (FIRST, {"revoke": (bytes(8),)}, r"certificate\.revoke"),
         (FIRST, {"evidence": None}, r"certificate\.evidence"),
         (FIRST, {"remedies": ()}, r"certificate\.remedies"),
         (FIRST, {"remedies": (replace(REMEDY, reference="bank case 18"),)}, r"certificate\.remedies"),
         (FIRST, {"issued_at": NOW + 7299}, r"certificate\.issued_at"),
     ],
-    ids=["order", "receipt", "revoke", "evidence", "remedies", "another remedy", "time"],
+    ids=["order", "receipt", "evidence", "remedies", "another remedy", "time"],
 )
 def test_a_successor_that_differs_in_what_was_signed_or_forgets_a_remedy_is_refused(
     of: Documents, changes: dict[str, Any], reason: str

@@ -86,12 +86,13 @@ def content(life: TerminalLife) -> dict[str, bytes | None]:
 @pytest.mark.parametrize("mode", [Mode.REDEPLOY, Mode.REPAIR])
 def test_with_the_makers_bind_a_blank_terminal_serves_its_next_owner(world: World, mode: Mode) -> None:
     life = world.blank(mode=mode)
-    counters = life.boot().life.counters
+    before = life.boot().life
     bind = issue(world.bind_for(life), world.maker)
     personalise(life.store, world.new_site(life), (), life.note, bind=bind)
     terminal = life.boot()
     assert terminal.life.state is LifecycleState.ACTIVE
-    assert terminal.life.counters == counters != ()
+    assert terminal.life.counters == before.counters != ()
+    assert terminal.life.last_record_at == before.last_record_at > 0
     assert life.store.get(slots.ACQUIRER_ANCHORS) == world.bind_for(life).acquirer_anchors
     assert life.store.get(slots.CHANNEL_ANCHORS) == world.bind_for(life).technician_anchors
     life.use_keys()

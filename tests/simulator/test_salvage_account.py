@@ -11,9 +11,11 @@ from posdecom_protocol.errors import MessageError
 from posdecom_protocol.money import SIDE, Side, TransactionClass
 from posdecom_protocol.salvage import decode_salvaged, encode_salvaged, salvage_of
 from posdecom_protocol.secret import Secret
+from posdecom_simulator.acquirer.books import BatchEnd
 from posdecom_simulator.acquirer.hsm import Hsm
+from posdecom_simulator.acquirer.ledger import Place
 from posdecom_simulator.acquirer.salvage import Account, account_for
-from shop import BDK, CONTEXTS, booked, open_acquirer, open_shop
+from shop import BDK, CONTEXTS, START_S, booked, open_acquirer, open_shop
 
 SHOP = open_shop()
 RECORDS = [encode_salvaged(one.salvaged(CONTEXTS[one.context].currency)) for one in SHOP.stored]
@@ -75,6 +77,19 @@ def test_a_record_of_another_terminal_does_not_hold() -> None:
 def test_what_only_the_books_have_is_named() -> None:
     left = [data for number, data in enumerate(RECORDS, 1) if number != POSTED.number]
     assert account(left).only_in_books == (POSTED.stan,)
+
+
+def test_after_a_batch_ended_what_only_the_books_have_is_in_the_one_after_it() -> None:
+    """An ended batch is settled, whatever the terminal still has of it."""
+    _, ledger = open_acquirer(SHOP)
+    context = CONTEXTS[POSTED.context]
+    ended = ledger.posting(Place(context.tid, context.batch, POSTED.stan))
+    assert ended is not None
+    next_day = replace(ended, batch=context.batch + 1, stan=999_999)
+    ledger.commit([BatchEnd(context.tid, context.batch, True, 0, START_S), next_day])
+    left = [data for number, data in enumerate(RECORDS, 1) if number != POSTED.number]
+    found = account_for(left, booked()[0], ledger, Hsm(Secret(BDK), Secret(b"card digest key")))
+    assert found.only_in_books == (999_999,)
 
 
 def test_what_came_is_told_by_count_sums_and_digest() -> None:
