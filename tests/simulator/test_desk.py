@@ -18,7 +18,7 @@ from posdecom_agent.settlement import Finished
 from posdecom_protocol.aes_dukpt import HostDukpt, InitialKeyId, Ksn, TerminalDukpt, initial_key
 from posdecom_protocol.certificates import Role
 from posdecom_protocol.cose import digest
-from posdecom_protocol.custody import encode_custody
+from posdecom_protocol.custody import encode_custody, encode_salvage
 from posdecom_protocol.documents import issue, open_document
 from posdecom_protocol.documents.certificate import State
 from posdecom_protocol.documents.closure import Closure
@@ -26,16 +26,18 @@ from posdecom_protocol.documents.order import AfterCutoff, Order
 from posdecom_protocol.documents.receipt import Basis
 from posdecom_protocol.documents.seal import ClassCount, Seal, SealedContext
 from posdecom_protocol.iso8583 import IsoMessage, decode, seal
+from posdecom_protocol.messages import Salvaged, encode
 from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, TransactionClass
 from posdecom_protocol.protection import cmac8
 from posdecom_protocol.records import ItemKind, decode_item, encode_item
 from posdecom_protocol.release import receipt_over
+from posdecom_protocol.salvage import encode_salvaged
 from posdecom_protocol.secret import Secret
 from posdecom_protocol.tdes_dukpt import InitialKsn
 from posdecom_protocol.verdict import judge
 from posdecom_simulator.acquirer import desk
 from posdecom_simulator.acquirer.books import BatchEnd, Posting, Source, decode_row
-from posdecom_simulator.acquirer.desk import Desk, MemoryShelf, Signers
+from posdecom_simulator.acquirer.desk import SALVAGES_MAX, Desk, MemoryShelf, Signers
 from posdecom_simulator.acquirer.host import Behaviour, Host
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
 from posdecom_simulator.acquirer.serve import FolderShelf
@@ -350,6 +352,49 @@ def test_an_order_is_stale_once_a_later_one_was_seen(case: Case) -> None:
     assert later.post().status == 200
     answer = case.post()
     assert (answer.status, reason(answer)) == (422, "a later order exists for this terminal")
+
+
+# --- salvages ------------------------------------------------------------------------------------
+
+
+def salvage(case: Case, last: int, end: bytes = b"") -> bytes:
+    """The first ``last`` records of the shop, as a tampered terminal gives them; with ``end`` in place of theirs."""
+    whole = [encode_salvaged(one.salvaged(156)) for one in case.shop.stored[:last]]
+    records = tuple(record[: len(record) - len(end)] + end for record in whole)
+    return b"".join(encode_salvage(case.order, [encode(Salvaged(1, last, records))]))
+
+
+def test_so_many_different_salvages_are_kept_under_one_order_and_each_of_them_once(case: Case) -> None:
+    first = [case.desk.post_salvage(salvage(case, last)) for last in range(1, SALVAGES_MAX + 1)]
+    assert {one.status for one in first} == {200}
+    assert case.desk.post_salvage(salvage(case, 1)) == first[0]
+    answer = case.desk.post_salvage(salvage(case, SALVAGES_MAX + 1))
+    assert (answer.status, reason(answer)) == (
+        422,
+        "8 different salvages are here under this order: it takes a new one",
+    )
+    later = open_case(order_changes=lambda order: replace(order, counter=order.counter + 1))
+    later.shelf = case.shelf
+    assert later.desk.post_salvage(salvage(later, SALVAGES_MAX + 1)).status == 200
+
+
+def test_salvages_without_a_good_mac_shut_no_true_one_out(case: Case) -> None:
+    made_up = [salvage(case, last, bytes(4)) for last in range(1, SALVAGES_MAX + 2)]
+    assert [case.desk.post_salvage(one).status for one in made_up] == [200] * SALVAGES_MAX + [422]
+    assert case.desk.post_salvage(salvage(case, 3)).status == 200
+    nothing = b"".join(encode_salvage(case.order, [encode(Salvaged(1, 0, ()))]))
+    assert case.desk.post_salvage(nothing).status == 200
+
+
+def test_a_salvage_under_an_order_that_a_later_one_has_replaced_is_refused(case: Case) -> None:
+    later = open_case(order_changes=lambda order: replace(order, counter=order.counter + 1))
+    later.shelf = case.shelf
+    assert later.desk.post_salvage(salvage(later, 3)).status == 200
+    answer = case.desk.post_salvage(salvage(case, 3))
+    assert (answer.status, reason(answer)) == (422, "a later order exists for this terminal")
+
+
+# --- bytes that are none -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [b"", b"\xd2", bytes(100)])

@@ -44,6 +44,10 @@ MISSING_MAX: Final = 10_000
 HOST_KEYS: Final = ("TMK", "TMK-TDES", "TPK", "TAK", "TDK")
 """The host's copies of a terminal's keys. What DUKPT derives has no copy: its key set is denied."""
 
+SALVAGES_MAX: Final = 8
+"""Kept under one order: what one laptop read, and what others read after it. Nobody signed them, so as many again
+without a single good MAC, which anybody can make up and which shut no other out."""
+
 CLOCK_SLACK_S: Final = 86_400
 """A laptop's clock that is further off cannot use its technician's certificate, which lives a day."""
 
@@ -143,8 +147,11 @@ class Desk:
             order_data, records = decode_salvage(body)
             order = open_document(order_data, Order)
             authenticate(order, self._anchors, order.body.issued_at)
-            account = account_for(records, self._terminal(order.body.serial), self._ledger, self._hsm)
-            self._shelf.put(f"salvage-{salvage_of(records).digest.hex()}", body)
+            terminal = self._terminal(order.body.serial)
+            self._refuse_stale(order)
+            account = account_for(records, terminal, self._ledger, self._hsm)
+            kind = "loose" if account.records == len(account.unproved) > 0 else "proved"
+            self._keep_salvage(f"salvage-{kind}-{order.digest.hex()}", salvage_of(records).digest, body)
             return Answer(OK, json.dumps({**asdict(account), "words": account.words()}).encode())
         except (DocumentError, MessageError, Disagreement) as error:
             return _problem(REFUSED, str(error))
@@ -287,6 +294,20 @@ class Desk:
             remark=self._remark(certificate.body, terminal),
         )
         return issue(closure, self._signers.release)
+
+    def _keep_salvage(self, index: str, digest: bytes, body: bytes) -> None:
+        """Once. The digests of all that are kept stand in ``index``; it comes last, and so names none that is not
+        here."""
+        known = self._shelf.get(index) or b""
+        kept = {known[at : at + len(digest)] for at in range(0, len(known), len(digest))}
+        if digest in kept:
+            return
+        if len(kept) == SALVAGES_MAX:
+            raise Disagreement(
+                f"{SALVAGES_MAX} different salvages are here under this order: it takes a new one"
+            )
+        self._shelf.put(f"salvage-{digest.hex()}", body)
+        self._shelf.put(index, known + digest)
 
     def _salvaged(self, salvage: Salvage) -> tuple[bytes, ...] | None:
         """The records of ``salvage``, where they were handed over and are what it says they are."""
