@@ -26,7 +26,7 @@ class MemoryWatch:
     """Set before anything happens."""
 
     def __init__(self, image: Image, here: Scene, check: Check, left_trade: Callable[[], None]) -> None:
-        self.readout = Readout(image, here.entries)
+        self.readout = Readout(image, here.entries, here.search)
         self._scene = here
         self._check = check
         self._left_trade = left_trade

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final, NamedTuple
 
 from posdecom_simulator.forensics.forms import Form, Rendering
@@ -34,17 +35,20 @@ Unit = tuple[str, int]
 
 
 class Readout:
-    """Of one image, whose owner tells of every operation (`touched`). ``entries``: what was secret so far."""
+    """Of one image, whose owner tells of every operation (`touched`). ``entries``: what was secret so far; ``search``:
+    for them, where somebody has one."""
 
-    def __init__(self, image: Image, entries: Iterable[Entry]) -> None:
+    def __init__(self, image: Image, entries: Iterable[Entry] = (), search: Search | None = None) -> None:
         self._image = image
         self._entries = list(entries)
-        self._search: Search | None = None
-        self._parts: dict[Unit, list[_Part]] = {}
-        self._found: dict[Unit, frozenset[str]] = {}
-        self._values: Mapping[str, bytes] | None = None
+        self._search = search
         self._blocks: Final = image.geometry.flash.blocks
         self._block_bytes: Final = image.geometry.flash.block_bytes
+        self._parts: dict[Unit, list[_Part]] = {unit: [] for unit in self._units()}
+        """As they were read last; in the order of the units."""
+        self._unread = set(self._parts)
+        self._found: dict[Unit, frozenset[str]] = {}
+        self._values: Mapping[str, bytes] | None = None
 
     # --- what changes
 
@@ -69,12 +73,15 @@ class Readout:
         """As a boot that is perfect would find them: of each name the newest value that is whole; as they lie there,
         master keys wrapped."""
         if self._values is None:
-            self._values = dict(_newest(part for unit in self._units() for part in self._read(unit)))
+            for unit in self._unread:
+                self._parts[unit] = list(self._read(unit))
+            self._unread.clear()
+            self._values = dict(_newest(chain.from_iterable(self._parts.values())))
         return self._values
 
     def secrets(self) -> frozenset[str]:
         """Slots of which any eight bytes that were ever in them lie anywhere: in use, stale, spare or retired."""
-        return frozenset().union(*map(self._search_unit, self._units()))
+        return frozenset().union(*map(self._search_unit, self._parts))
 
     # --- private
 
@@ -83,7 +90,7 @@ class Readout:
         yield from ((region, 0) for region in REGIONS if region != FLASH)
 
     def _forget(self, unit: Unit) -> None:
-        self._parts.pop(unit, None)
+        self._unread.add(unit)
         self._found.pop(unit, None)
         self._values = None
 
@@ -94,13 +101,9 @@ class Readout:
             return bytes(cells)
         return bytes(cells[block * self._block_bytes : (block + 1) * self._block_bytes])
 
-    def _read(self, unit: Unit) -> list[_Part]:
-        parts = self._parts.get(unit)
-        if parts is None:
-            content = self._content(unit)
-            parts = list(_in_block(content) if unit[0] == FLASH else self._in_slots(unit[0], content))
-            self._parts[unit] = parts
-        return parts
+    def _read(self, unit: Unit) -> Iterator[_Part]:
+        content = self._content(unit)
+        return _in_block(content) if unit[0] == FLASH else self._in_slots(unit[0], content)
 
     def _in_slots(self, region: str, content: bytes) -> Iterator[_Part]:
         geometry = self._image.geometry

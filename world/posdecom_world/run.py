@@ -32,7 +32,6 @@ from posdecom_simulator.acquirer.books import Posting
 from posdecom_simulator.acquirer.desk import Desk, MemoryShelf, Signers
 from posdecom_simulator.acquirer.host import Host
 from posdecom_simulator.acquirer.ledger import Ledger, MemoryStore
-from posdecom_simulator.forensics.search import Search
 from posdecom_simulator.world.faults import Fate, Fault, FaultPlan, draw
 from posdecom_simulator.world.line import DAMAGE, SILENCE, VirtualLine, Wire
 from posdecom_simulator.world.terminal import YEARS_S, VirtualTerminal
@@ -42,7 +41,6 @@ from .ending import Unfinished as Unfinished
 from .ending import judge_end
 from .laptop import AgentKilled, Laptop, Watch
 from .memory_watch import MemoryWatch
-from .readout import raw
 from .scene import NOW, Scene, entropy, hsm, scene
 from .stations import MoodyHost, Nobody, VirtualStations
 from .tls_chance import seeded
@@ -242,11 +240,10 @@ class World:
 
     def look_at_disks(self) -> None:
         """Every byte of both laptops' files."""
-        secrets = Search(self.scene.entries, raw)
         for laptop in self._laptops:
             data = laptop.disk()
             self.check(invariants.no_card_number, self.canary, data, "on a laptop's disk")
-            self.check(invariants.no_key_on_a_disk, secrets, data)
+            self.check(invariants.no_key_on_a_disk, self.scene.search, data)
 
     def check(self, invariant: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """``invariant`` holds; counted by its name."""

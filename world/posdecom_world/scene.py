@@ -21,6 +21,7 @@ from posdecom_protocol.secret import BytesLike, Secret
 from posdecom_simulator.acquirer.books import Posting
 from posdecom_simulator.acquirer.hsm import Hsm
 from posdecom_simulator.forensics.record import Entry, Kind, Note
+from posdecom_simulator.forensics.search import Search
 from posdecom_simulator.history import read_history, write_history
 from posdecom_simulator.memory.flash import FlashShape
 from posdecom_simulator.memory.flash_layout import RETIRED, RETIRED_AT
@@ -37,7 +38,7 @@ from posdecom_simulator.terminal.recording import RecordingStore
 from posdecom_simulator.world.channel import StubChannel
 
 from . import oracle
-from .readout import Readout
+from .readout import Readout, raw
 
 NOW: Final = 1_800_000_000.0
 """2027-01-15T08:00:00Z: when every run begins."""
@@ -100,6 +101,11 @@ class Scene:
     """Every secret that went into them so far."""
     posted: tuple[Posting, ...]
     """The acquirer's books, as the technician finds them."""
+
+    @cached_property
+    def search(self) -> Search:
+        """For all of them, as they are."""
+        return Search(self.entries, raw)
 
     @cached_property
     def secrets(self) -> Mapping[str, bytes]:
@@ -175,7 +181,7 @@ def scene(seed: int, records: int) -> Scene:
             voids_preauths=order.preauths is Preauths.VOID,
         ),
         image=image,
-        memory=Readout(image, ()).values(),
+        memory=Readout(image).values(),
         entries=tuple(entries),
         posted=tuple(read_history(write_history(contexts, transactions(store)), hsm(here))),
     )

@@ -101,8 +101,10 @@ class Search:
     def _windows(self, data: bytes) -> Iterator[tuple[int, int, _Needle]]:
         """Offset, position in its needle, needle, of each window that lies in ``data``."""
         view = memoryview(data)
-        for shift in range(min(WINDOW_BYTES, len(data) - WINDOW_BYTES + 1)):
-            end = shift + (len(data) - shift) // WINDOW_BYTES * WINDOW_BYTES
+        # no needle begins in the rest, which is one byte repeated: most of a memory that was erased
+        size = min(len(data), len(data.rstrip(data[-1:])) + WINDOW_BYTES - 1)
+        for shift in range(min(WINDOW_BYTES, size - WINDOW_BYTES + 1)):
+            end = shift + (size - shift) // WINDOW_BYTES * WINDOW_BYTES
             words = view[shift:end].cast("Q")
             hits = self._words.intersection(words)
             if hits:
