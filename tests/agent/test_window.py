@@ -247,6 +247,21 @@ def test_a_silent_host_is_asked_four_times_and_not_by_eight_messages_each_time()
     assert said == WINDOW + RESENDS_MAX
 
 
+def test_a_host_that_answers_one_after_each_silence_is_not_given_up() -> None:
+    """What was repeated for the sake of others counts from the start with each answer."""
+    settlement, now, answered = begun_at(ItemKind.UPLOAD), NOW, 0
+    for _ in range(WINDOW - 1):
+        sent(settlement, now)
+        now += ANSWER_TIMEOUT_S
+        settlement.tick(now)
+        (oldest,) = sent(settlement, now)
+        settlement.receive(answer(oldest), now)
+        events = settlement.events()
+        answered += len(events)
+        assert all(isinstance(event, Answered) for event in events)
+    assert answered == WINDOW - 1 > RESENDS_MAX + 1
+
+
 def test_an_item_that_is_no_message_stops_it_once_all_before_it_are_answered() -> None:
     bad = first_of(ItemKind.UPLOAD) + 3
     items = dict(ITEMS)

@@ -31,7 +31,7 @@ from posdecom_protocol.money import SIDE, CardGroup, GroupTotals, Side, Tally, T
 from posdecom_protocol.protection import cmac8
 from posdecom_protocol.records import ItemKind, decode_item, encode_item
 from posdecom_protocol.release import receipt_over
-from posdecom_protocol.salvage import encode_salvaged
+from posdecom_protocol.salvage import encode_salvaged, salvage_of
 from posdecom_protocol.secret import Secret
 from posdecom_protocol.tdes_dukpt import InitialKsn
 from posdecom_protocol.verdict import judge
@@ -652,6 +652,41 @@ def test_an_old_certificate_does_not_close_the_terminals_next_life(case: Case) -
     answer = Desk(case.ledger, HSM, case.shelf, signers, ANCHORS, terminals).post_certificate(again, LATER)
     assert (answer.status, reason(answer)) == (422, "the terminal has new keys since this seal")
     assert not case.ledger.is_denied(bytes(new))
+
+
+NEW_KEY_SET = InitialKeyId(bytes.fromhex("1234567890129999"))
+
+
+def absent(case: Case, **changes: Any) -> bytes:
+    """A certificate of a terminal that nobody reached any more; its order lists what to revoke."""
+    revoke = open_document(case.order, Order).body.revoke
+    return case.certificate(lambda body: replace(body, evidence=None, revoke=revoke, **changes))
+
+
+def test_a_settled_terminal_that_has_new_keys_is_not_closed_as_absent_either() -> None:
+    """Its order would revoke the keys of the next life, too."""
+    case = open_case(order_changes=lambda order: replace(order, revoke=(INITIAL_KEY_ID, NEW_KEY_SET)))
+    case.settle()
+    assert case.post().status == 200
+    terminals = (BookedTerminal(SERIAL, NEW_KEY_SET, CHANNEL_KEY_ID, case.contexts),)
+    later = Desk(case.ledger, HSM, case.shelf, Signers("acquirer-a", HANDS.release, None), ANCHORS, terminals)
+    answer = later.post_certificate(absent(case), LATER)
+    assert (answer.status, reason(answer)) == (422, "the terminal has new keys since this seal")
+    assert not case.ledger.is_denied(NEW_KEY_SET)
+
+
+def test_a_certificate_over_salvaged_records_is_closed_once_they_are_here() -> None:
+    case = open_case(order_changes=lambda order: replace(order, revoke=(INITIAL_KEY_ID,)))
+    case.settle()
+    salvaged = salvage_of([encode_salvaged(one.salvaged(156)) for one in case.shop.stored[:3]])
+    certificate = absent(case, seal=None, receipts=(), salvage=salvaged)
+    assert case.desk.post_salvage(salvage(case, 2)).status == 200
+    answer = case.desk.post_certificate(certificate, LATER)
+    assert (answer.status, reason(answer)) == (422, "its salvaged records are not here: they come first")
+    assert not case.ledger.is_denied(INITIAL_KEY_ID)
+    assert case.desk.post_salvage(salvage(case, 3)).status == 200
+    assert case.desk.post_certificate(certificate, LATER).status == 200
+    assert case.ledger.is_denied(INITIAL_KEY_ID)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,18 @@ def test_a_cut_replacement_leaves_the_old_or_the_new_value_and_after_a_repair_no
     assert seen == {OLD, NEW}
 
 
+def test_a_repair_keeps_the_newer_value_also_where_it_lies_in_front_of_the_older() -> None:
+    cells = formatted()
+    chip(cells).put("TAK", OLD)
+    chip(cells).put("TPK", OLD)
+    chip(cells).erase(["TAK"])
+    with pytest.raises(PowerCut):
+        chip(cells, CutAt(2, Outcome.COMPLETE)).put("TPK", NEW)
+    assert cells.index(NEW) < cells.index(OLD)
+    chip(cells).repair()
+    assert chip(cells).get("TPK") == NEW and OLD not in cells
+
+
 def test_a_cut_erase_leaves_the_value_or_after_a_repair_nothing_of_it() -> None:
     states = every_cut("erase")
     assert len(states) == 5
