@@ -13,6 +13,7 @@ AGENT: Final = "agent/posdecom_agent"
 TERMINAL: Final = "simulator/posdecom_simulator/terminal"
 MEMORY: Final = "simulator/posdecom_simulator/memory"
 ACQUIRER: Final = "simulator/posdecom_simulator/acquirer"
+WORLD: Final = "world/posdecom_world"
 
 
 class Bug(NamedTuple):
@@ -108,6 +109,20 @@ _LINE: Final = (
         "    if len(message) > message_bytes or summary_bytes",
         "    message = message[:message_bytes]\n    if summary_bytes",
         "tests/protocol/test_records.py",
+    ),
+    Bug(
+        "a KEEP for another speed is taken",
+        f"{PROTOCOL}/speed_raise.py",
+        "case (Step.KEEP, _State.TRIAL | _State.REST) if baud == self._baud:",
+        "case (Step.KEEP, _State.TRIAL | _State.REST):",
+        "tests/protocol/test_speed_raise.py",
+    ),
+    Bug(
+        "bytes behind packed items are passed over",
+        f"{PROTOCOL}/packed_items.py",
+        "not inflate.eof or inflate.unused_data:",
+        "not inflate.eof:",
+        "tests/protocol/test_packed_items.py",
     ),
 )
 
@@ -238,6 +253,34 @@ _DOCUMENTS: Final = (
         "",
         "tests/protocol/test_release.py",
     ),
+    Bug(
+        "a remedy of another context counts",
+        f"{PROTOCOL}/held.py",
+        "if (one.held, one.context) == (held, context))",
+        "if one.held is held)",
+        "tests/protocol/test_held.py",
+    ),
+    Bug(
+        "all transactions may be closed with money left",
+        f"{PROTOCOL}/held.py",
+        " and (tally.count > 0 or tally.amount == 0)",
+        " and tally.count >= 0",
+        "tests/protocol/test_held.py",
+    ),
+    Bug(
+        "a superseding certificate may leave out what was salvaged",
+        f"{PROTOCOL}/chain.py",
+        '"evidence", "revoke", "salvage"):',
+        '"evidence", "revoke"):',
+        "tests/protocol/test_held.py",
+    ),
+    Bug(
+        "open refunds are only a note",
+        f"{PROTOCOL}/verdict.py",
+        'Area.CLOSURE, Weight.EXCEPTION, N_("{count} refunds',
+        'Area.CLOSURE, Weight.NOTE, N_("{count} refunds',
+        "tests/protocol/test_verdict.py",
+    ),
 )
 
 _MONEY: Final = (
@@ -366,6 +409,83 @@ _MONEY: Final = (
         "return tally.count >= 0 and",
         "tests/protocol/test_held.py",
     ),
+    Bug(
+        "a reversal goes out beside the message that it reverses",
+        f"{AGENT}/settlement.py",
+        "any(stan == original for _, stan, _, _ in self._under_way)",
+        "any(stan == original for stan, *_ in self._under_way)",
+        "tests/agent/test_window.py",
+    ),
+    Bug(
+        "after a lost connection everything goes out again at once",
+        f"{AGENT}/settlement.py",
+        "1 if self._is_wary else None",
+        "None",
+        "tests/agent/test_window.py",
+    ),
+    Bug(
+        "open refunds are no reason for another certificate",
+        f"{AGENT}/supersede.py",
+        "return not same or open_document(job.closure, Closure).body.refunds_open > 0",
+        "return not same",
+        "tests/agent/test_held.py",
+    ),
+    Bug(
+        "a second closure has the refunds of the first",
+        f"{ACQUIRER}/desk.py",
+        "            refunds_open=self._refunds_open(certificate.body, now),\n        )\n        return issue(again,",
+        "        )\n        return issue(again,",
+        "tests/agent/test_held.py",
+    ),
+    Bug(
+        "a class that the seal leaves out is not missed",
+        f"{ACQUIRER}/classes.py",
+        "if sealed != told or",
+        "if any(told.get(one) != tally for one, tally in sealed.items()) or",
+        "tests/simulator/test_desk.py",
+    ),
+    Bug(
+        "a record of another terminal's keys is proved",
+        f"{ACQUIRER}/salvage.py",
+        "is_own = ksn.startswith(self.terminal.initial_key_id)",
+        "is_own = len(ksn) > len(self.terminal.initial_key_id)",
+        "tests/simulator/test_salvage_account.py",
+    ),
+    Bug(
+        "what only the books have is looked for in the first batch",
+        f"{ACQUIRER}/salvage.py",
+        "*_, batch = self._batches(context)",
+        "batch, *_ = self._batches(context)",
+        "tests/simulator/test_salvage_account.py",
+    ),
+    Bug(
+        "a host scenario takes true for a number",
+        f"{ACQUIRER}/scenario.py",
+        "type(value) is int and low",
+        "isinstance(value, int) and low",
+        "tests/simulator/test_scenario.py",
+    ),
+    Bug(
+        "a host that answers one by one is given up",
+        f"{AGENT}/settlement.py",
+        "            one.sends = one.sends_here = 0\n        self._outcomes",
+        "            one.sends_here = 0\n        self._outcomes",
+        "tests/agent/test_window.py",
+    ),
+    Bug(
+        "an absent terminal is closed though it has new keys",
+        f"{ACQUIRER}/desk.py",
+        "        self._refuse_stale(order)\n        self._refuse_new_keys(body)\n",
+        "        self._refuse_stale(order)\n",
+        "tests/simulator/test_desk.py",
+    ),
+    Bug(
+        "a closure comes before the salvaged records",
+        f"{ACQUIRER}/desk.py",
+        "if body.salvage is not None and self._salvaged(body.salvage) is None:",
+        "if body.salvage is not None and not body.salvage.digest:",
+        "tests/simulator/test_desk.py",
+    ),
 )
 
 _KEYS: Final = (
@@ -463,6 +583,48 @@ _KEYS: Final = (
         "    if len(expected) != len(mac):\n",
         "tests/protocol/test_tr31.py",
     ),
+    Bug(
+        "order counters are lost at a bind",
+        f"{TERMINAL}/personalise.py",
+        'life = decode_life(store.get(slots.STATE) or b"").to(LifecycleState.ACTIVE)',
+        "life = Life(LifecycleState.ACTIVE)",
+        "tests/simulator/test_binding.py",
+    ),
+    Bug(
+        "the time of the newest sale is lost at a bind",
+        f"{TERMINAL}/personalise.py",
+        "    last_record_at = max(last_record_at, life.last_record_at)\n",
+        "",
+        "tests/simulator/test_binding.py",
+    ),
+    Bug(
+        "a bind is taken outside BLANK",
+        f"{TERMINAL}/binding.py",
+        "if life.state is not LifecycleState.BLANK:",
+        "if life.state is LifecycleState.ACTIVE:",
+        "tests/simulator/test_binding.py",
+    ),
+    Bug(
+        "an entry is written behind a torn one",
+        f"{MEMORY}/flash_log.py",
+        "        self._close_torn_head()\n",
+        "",
+        "tests/simulator/test_flash_log.py",
+    ),
+    Bug(
+        "a worn block is given up with what lives in it",
+        f"{MEMORY}/flash_log.py",
+        "        self._relocate(block)\n        self._release(block)\n\n    # --- collecting",
+        "        self._release(block)\n\n    # --- collecting",
+        "tests/simulator/test_flash_log.py",
+    ),
+    Bug(
+        "after a power cut an old value of a slot stays",
+        f"{MEMORY}/slot_memory.py",
+        "for one in sorted(filled, key=_version)}",
+        "for one in filled}",
+        "tests/simulator/test_slot_memory.py",
+    ),
 )
 
 _LAPTOP: Final = (
@@ -549,6 +711,41 @@ _LAPTOP: Final = (
         "State.EXCEPTIONS: RED,",
         "State.EXCEPTIONS: GREEN,",
         "tests/agent/test_report.py",
+    ),
+    Bug(
+        "nothing ends the wait to be let in",
+        f"{AGENT}/approach.py",
+        "self._let_in_by = now + LET_IN_S",
+        "self._let_in_by = None",
+        "tests/agent/test_approach.py",
+    ),
+    Bug(
+        "a replacement may be frozen or blank",
+        f"{AGENT}/replacement.py",
+        "if inventory.state is not LifecycleState.ACTIVE:",
+        "if inventory.state is LifecycleState.ERASING:",
+        "tests/agent/test_replacement.py",
+    ),
+    Bug(
+        "a replacement's certificate may be another terminal's",
+        f"{AGENT}/replacement.py",
+        "{peer.serial_number, inventory.serial} != {order.replacement}",
+        "inventory.serial != order.replacement",
+        "tests/agent/test_replacement.py",
+    ),
+    Bug(
+        "a purge forgets what was salvaged",
+        f"{AGENT}/purge.py",
+        '    if salvage is not None:\n        yield Row("salvage"',
+        '    if salvage is not None and journal.count("item"):\n        yield Row("salvage"',
+        "tests/agent/test_salvage.py",
+    ),
+    Bug(
+        "the world's search passes over blocks that nothing lives in",
+        f"{WORLD}/readout.py",
+        "find in self._search.look(unit[0], self._content(unit)))",
+        "find in self._search.look(unit[0], self._content(unit)) if self._parts.get(unit))",
+        "tests/world/test_readout.py",
     ),
 )
 
