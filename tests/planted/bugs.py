@@ -743,8 +743,8 @@ _LAPTOP: Final = (
     Bug(
         "the world's search passes over blocks that nothing lives in",
         f"{WORLD}/readout.py",
-        "find in self._search.look(unit[0], self._content(unit)))",
-        "find in self._search.look(unit[0], self._content(unit)) if self._parts.get(unit))",
+        "for find in one.look(unit[0], content))",
+        "for find in one.look(unit[0], content) if self._parts[unit])",
         "tests/world/test_readout.py",
     ),
 )

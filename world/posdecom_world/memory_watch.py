@@ -26,13 +26,13 @@ class MemoryWatch:
     """Set before anything happens."""
 
     def __init__(self, image: Image, here: Scene, check: Check, left_trade: Callable[[], None]) -> None:
-        self.readout = Readout(image, here.entries, here.search)
+        self.readout = Readout(image, here.search)
         self._scene = here
         self._check = check
         self._left_trade = left_trade
         self._looked_at: Mapping[str, bytes] | None = None
         self._boots_at_intent: int | None = None
-        check(invariants.every_key_is_found_to_begin_with, self.readout.secrets(), here)
+        check(invariants.every_key_is_found_to_begin_with, self.readout.secrets_of(here.keys), here)
 
     def hooks(self) -> Watch:
         return Watch(

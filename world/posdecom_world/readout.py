@@ -7,7 +7,7 @@ each is looked at.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from posdecom_simulator.memory import flash_layout as layout
 from posdecom_simulator.memory.image import FLASH, REGIONS, SECURE_ELEMENT, SRAM, Image
 from posdecom_simulator.memory.slot_memory import read_slots
 from posdecom_simulator.memory.supply import Operation
+from posdecom_simulator.terminal.slots import SLOT_PREFIX
 
 
 class _Part(NamedTuple):
@@ -35,13 +36,11 @@ Unit = tuple[str, int]
 
 
 class Readout:
-    """Of one image, whose owner tells of every operation (`touched`). ``entries``: what was secret so far; ``search``:
-    for them, where somebody has one."""
+    """Of one image, whose owner tells of every operation (`touched`). ``search``: for what was secret so far."""
 
-    def __init__(self, image: Image, entries: Iterable[Entry] = (), search: Search | None = None) -> None:
+    def __init__(self, image: Image, search: Search | None = None) -> None:
         self._image = image
-        self._entries = list(entries)
-        self._search = search
+        self._searches = [] if search is None else [search]
         self._blocks: Final = image.geometry.flash.blocks
         self._block_bytes: Final = image.geometry.flash.block_bytes
         self._parts: dict[Unit, list[_Part]] = {unit: [] for unit in self._units()}
@@ -63,8 +62,7 @@ class Readout:
 
     def note(self, entry: Entry) -> None:
         """One more secret goes into the memory."""
-        self._entries.append(entry)
-        self._search = None
+        self._searches.append(Search((entry,), raw))
         self._found.clear()
 
     # --- what is there
@@ -82,6 +80,17 @@ class Readout:
     def secrets(self) -> frozenset[str]:
         """Slots of which any eight bytes that were ever in them lie anywhere: in use, stale, spare or retired."""
         return frozenset().union(*map(self._search_unit, self._parts))
+
+    def secrets_of(self, keys: Collection[str]) -> frozenset[str]:
+        """`secrets`, but only until the slots of ``keys`` are found: where values of these names live comes first."""
+        self.values()
+        wanted, found = {key.removeprefix(SLOT_PREFIX) for key in keys}, frozenset[str]()
+        for unit in sorted(
+            self._parts, key=lambda one: all(part.name not in keys for part in self._parts[one])
+        ):
+            if not found.issuperset(wanted):
+                found |= self._search_unit(unit)
+        return found
 
     # --- private
 
@@ -114,9 +123,8 @@ class Readout:
     def _search_unit(self, unit: Unit) -> frozenset[str]:
         found = self._found.get(unit)
         if found is None:
-            if self._search is None:
-                self._search = Search(self._entries, raw)
-            found = frozenset(find.slot for find in self._search.look(unit[0], self._content(unit)))
+            content = self._content(unit)
+            found = frozenset(find.slot for one in self._searches for find in one.look(unit[0], content))
             self._found[unit] = found
         return found
 

@@ -104,7 +104,7 @@ class Scene:
 
     @cached_property
     def search(self) -> Search:
-        """For all of them, as they are."""
+        """For `entries`, as they are."""
         return Search(self.entries, raw)
 
     @cached_property
