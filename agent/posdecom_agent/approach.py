@@ -19,6 +19,7 @@ from posdecom_protocol.errors import LocalError
 from posdecom_protocol.greeting import Hello, Service, Welcome
 from posdecom_protocol.lifecycle import PROOFS_IN_CLEAR, LifecycleState
 from posdecom_protocol.link import Link
+from posdecom_protocol.link_events import CloseReason
 from posdecom_protocol.messages import Confirmed, Reply, Request
 from posdecom_protocol.speed_raise import Speeds
 from posdecom_protocol.stack import Arrived, ChannelOver, Greeted, LinkOver, Lost, Opened, Stack
@@ -181,14 +182,17 @@ class Approach:
                     self._open()
                 case Arrived(message):
                     self._arrived(message, now)
-                case Lost() if self._can_only_salvage():
+                case Lost(LinkOver(CloseReason.PEER_CLOSED)) if self._can_only_salvage():
                     self._let_in_by = None
                     self._stack = self._greet(Service.SALVAGE, now)
                 case Lost(cause):
                     self._end(Over(self._told(cause)))
 
     def _can_only_salvage(self) -> bool:
-        """A tamper takes the identity keys as a rule: then there is no channel, and everything left is in the clear."""
+        """A tamper takes the identity keys as a rule: then there is no channel, and everything left is in the clear.
+
+        Such a terminal closes the connection. Any other end, of a bad line, leaves open whether there is a channel.
+        """
         is_tampered = self._welcome is not None and self._welcome.tampered
         return is_tampered and self._service is Service.CHANNEL and not self._opened
 

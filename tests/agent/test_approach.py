@@ -56,14 +56,18 @@ class Acceptor:
     says: tuple[Message, ...] = ()
     ends: bool = False
     """Ends the channel instead."""
+    tampered: bool = False
+    falls_silent: bool = False
+    """Once it is greeted for a channel."""
     told: list[StackEvent] = field(default_factory=list)
     stack: Stack = field(init=False)
+    _has_welcomed: bool = False
 
     def __post_init__(self) -> None:
         self.stack = Stack(Link.acceptor(self._welcome, NOW, line_rate_bytes_per_s=None), self._channel_for)
 
     def _welcome(self, hello: Hello) -> Welcome:
-        return Welcome(hello.connection_id, self.state, False, "Acme", "T1", SERIAL)
+        return Welcome(hello.connection_id, self.state, self.tampered, "Acme", "T1", SERIAL)
 
     def _channel_for(self, hello: Welcome | Hello) -> Channel | None:
         assert isinstance(hello, Hello)
@@ -78,7 +82,10 @@ class Acceptor:
         self._turn(now)
 
     def bytes_to_send(self, now: float, room_bytes: int | None = None) -> bytes:
-        return self.stack.bytes_to_send(now, room_bytes)
+        said = self.stack.bytes_to_send(now, room_bytes)
+        is_silent = self.falls_silent and self._has_welcomed
+        self._has_welcomed = Service.CHANNEL in self.services
+        return b"" if is_silent else said
 
     def deadline(self) -> float | None:
         return self.stack.deadline()
@@ -155,6 +162,23 @@ def test_a_terminal_without_identity_is_asked_for_its_proofs_in_the_clear(state:
         Ready(state, in_clear=True),
         Answered(Proof(ProofKind.ORDER, b"order")),
     ]
+
+
+def test_a_tampered_terminal_that_makes_no_channel_is_asked_in_the_clear(demo: Demo) -> None:
+    acceptor = Acceptor(tampered=True)
+    approach = Approach(demo.access(), NOW, serial=SERIAL)
+    MemoryLine(approach, acceptor).run_for(10.0)
+    assert acceptor.services == [Service.IDENTIFY, Service.CHANNEL, Service.SALVAGE]
+    assert approach.events()[-1] == Ready(LifecycleState.ACTIVE, in_clear=True)
+
+
+def test_a_tampered_terminal_whose_line_was_cut_may_still_have_a_channel_to_make(demo: Demo) -> None:
+    """Seed 67 of four records: asked in the clear, it refused, and the job ended as if it had lied."""
+    acceptor = Acceptor(channel=demo.terminal_channel, tampered=True, falls_silent=True)
+    approach = Approach(demo.access(), NOW, serial=SERIAL)
+    MemoryLine(approach, acceptor).run_for(60.0)
+    assert acceptor.services == [Service.IDENTIFY, Service.CHANNEL]
+    assert approach.events()[-1] == Over(LinkOver(CloseReason.TIMED_OUT))
 
 
 def test_it_asks_a_real_terminal_and_hears_the_answer(demo: Demo) -> None:
