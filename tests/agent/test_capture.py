@@ -260,7 +260,11 @@ def _frames(data: bytes | bytearray, connection_id: int) -> list[Frame]:
     decoder = FrameDecoder()
     decoder.connection_id = connection_id
     decoder.receive(bytes(data))
-    return list(iter(decoder.next_frame, None))
+    found = list(iter(decoder.next_frame, None))
+    while decoder.is_waiting:  # what looks like a header in ciphertext may ask for more than there is
+        decoder.give_up()
+        found += iter(decoder.next_frame, None)
+    return found
 
 
 FIELDS = ("frame.packet_flags_direction", "posdecom.kind", "posdecom.number", "posdecom.offset", "posdecom.length",

@@ -121,7 +121,7 @@ def _in_the_clear() -> Iterator[tuple[str, Lie]]:
     """Whoever holds the cable greets as he likes; no channel, no key."""
     yield "greets as retired, in the clear", Lie(welcome=welcome_of(LifecycleState.RETIRED))
     tampered = welcome_of(LifecycleState.FROZEN, is_tampered=True)
-    yield "greets as tampered, in the clear", Lie(welcome=tampered, handshake=BROKEN_HANDSHAKE)
+    yield "greets as tampered, in the clear", Lie(welcome=tampered, makes_channel=False)
 
 
 def _silences() -> Iterator[tuple[str, Lie]]:

@@ -117,6 +117,8 @@ class Lie:
     """The answer again and again, as fast as the line takes it."""
     handshake: bytes | None = None
     """All that is ever said in the channel: bytes, and no session comes of them."""
+    makes_channel: bool = True
+    """Else what should begin one is taken for a message, which it is not."""
     is_mute: bool = False
     """The session stands, and nothing is said in it."""
 
@@ -145,7 +147,8 @@ class Rogue:
         self._lie = lie
         self._confirmation = encode(Confirmed(state, is_tampered))
         self._true = welcome_of(state, is_tampered=is_tampered)
-        self._handshake = BROKEN_HANDSHAKE if is_tampered and lie.handshake is None else lie.handshake
+        self._handshake = lie.handshake
+        self._makes_channel = lie.makes_channel and not is_tampered
         self._is_clear = False
         self._floods = False
         self._channel: Channel | None = None
@@ -179,6 +182,8 @@ class Rogue:
             self._channel = Bare(bytearray(b"" if self._lie.is_mute else self._lie.unasked))
         elif self._handshake is not None:
             self._channel = NoHandshake(bytearray(self._handshake))
+        elif not self._makes_channel:
+            return None
         else:
             self._channel = self._own_end()
         return self._channel
@@ -186,7 +191,7 @@ class Rogue:
     def _turn(self) -> None:
         for event in self._stack.events():
             match event:
-                case Opened() if not (self._is_clear or self._lie.is_mute):
+                case Opened() if self._channel is not None and not (self._is_clear or self._lie.is_mute):
                     said = self._lie.confirmation
                     self._say((self._confirmation if said is None else said) + self._lie.unasked)
                 case Arrived(message) if isinstance(message, Request):
