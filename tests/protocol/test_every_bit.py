@@ -53,7 +53,7 @@ from .test_salvage import DATA as SALVAGED
 from .test_tr31 import VERSION_A, VERSION_B, VERSION_C, VERSION_D, secret
 
 CONNECTION_ID = 0x5EED0001
-ORDINARY_BITS = 800
+ORDINARY_BITS = 300
 """Of each form in the ordinary run: as many bits, evenly spread, or all if there are not so many."""
 slices = pytest.mark.parametrize("bits", [ORDINARY_BITS, pytest.param(10**9, marks=pytest.mark.long)])
 
