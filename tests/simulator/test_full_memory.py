@@ -14,6 +14,7 @@ from posdecom_protocol.documents.order import Order
 from posdecom_protocol.documents.receipt import Receipt
 from posdecom_protocol.documents.receipt import Refusal as Answered
 from posdecom_protocol.documents.seal import Seal
+from posdecom_protocol.errors import DocumentError
 from posdecom_protocol.lifecycle import LifecycleState
 from posdecom_protocol.messages import (
     Erasing,
@@ -27,7 +28,7 @@ from posdecom_protocol.messages import (
 )
 from posdecom_protocol.release import Terms, all_delivered, receipt_over
 from posdecom_simulator.memory.supply import MemoryFull
-from posdecom_simulator.terminal import room, slots
+from posdecom_simulator.terminal import freeze, room, slots
 from posdecom_simulator.terminal.freeze import transactions
 from posdecom_simulator.terminal.hardware import tamper
 from posdecom_simulator.terminal.terminal import Terminal
@@ -191,4 +192,31 @@ def test_a_freeze_that_has_more_messages_than_there_are_keys_is_refused_and_chan
     before = values(life)
     assert "NO_KEYS" in refused(life)
     assert values(life) == before
+    assert life.boot().life.state is LifecycleState.ACTIVE
+
+
+# --- what has no words of its own -----------------------------------------------------------------------------
+
+
+def test_a_request_for_which_the_memory_is_too_small_after_all_is_refused_by_name(
+    life: TerminalLife, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.freeze()
+    release, before = offer(life), values(life)
+    monkeypatch.setattr(type(life.store), "has_room", lambda *_: True)
+    fill(life)
+    ballast = values(life).keys() - before.keys()
+    assert ask(life, release) == Refused(Refusal.NO_ROOM)
+    life.store.erase(list(ballast))
+    assert life.boot().life.state is LifecycleState.FROZEN
+
+
+def test_a_day_that_no_seal_can_state_is_refused_by_name_and_the_terminal_trades_on(
+    life: TerminalLife, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def freeze_too_much(*_: object) -> bytes:
+        raise DocumentError("seal.totals", "are above twelve digits")
+
+    monkeypatch.setattr(freeze, "freeze", freeze_too_much)
+    assert "TOO_MUCH" in refused(life)
     assert life.boot().life.state is LifecycleState.ACTIVE
