@@ -47,9 +47,9 @@ def test_bytes_go_both_ways_through_a_pseudo_terminal_unchanged(link: Path) -> N
 
 def test_a_pseudo_terminal_that_nobody_reads_takes_no_more_and_does_not_wait(link: Path) -> None:
     with closing(PtyFace(link)) as face:
-        while face.write(bytes(4096)):
-            pass
-        assert face.write(b"more") == 0
+        taken = [face.write(bytes(4096)) for _ in range(200)]
+    # the system moves bytes on by itself and may take a few more later, but not without an end
+    assert 0 in taken and sum(taken) < 100 * 4096
 
 
 def test_the_link_leads_to_the_newest_terminal_and_goes_with_it(link: Path) -> None:
@@ -181,9 +181,9 @@ def test_a_serial_port_whose_other_end_reads_nothing_takes_no_more_and_does_not_
 ) -> None:
     _, name = cable
     with closing(SerialFace(name)) as face:
-        while face.write(bytes(4096)):
-            pass
-        assert face.write(b"more") == 0
+        taken = [face.write(bytes(4096)) for _ in range(200)]
+    # the system moves bytes on by itself and may take a few more later, but not without an end
+    assert 0 in taken and sum(taken) < 100 * 4096
 
 
 def test_what_pyserial_opens_without_a_descriptor_is_read_by_its_own_timeout() -> None:
